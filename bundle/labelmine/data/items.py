@@ -1,0 +1,30 @@
+"""The item: one JSON-able dict per image, the unit that every room passes on."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+Split = Literal["train", "val", "test", "unlabeled"]
+
+
+class Item(TypedDict):
+    """One image and what is known of it.
+
+    Attributes:
+        id: Stable and unique in its image set: the path below the set's folder without suffix, POSIX separators
+            (frames and slices append ``_frame0003``). It also names the files written for the image.
+        image: Path of the image file.
+        label: Path of the gold mask; absent where there is none.
+        group: Patient, video or exam; images of one group never straddle splits. Defaults to ``id``.
+        split: Where the image is used; absent before splitting.
+        frame: Index of the frame (multi-frame DICOM) or slice (NIfTI volume); absent for plain 2-D files.
+        dropped_label: Gold mask hidden from training by ``labeled_fraction``, kept only to measure pseudo labels.
+    """
+
+    id: str
+    image: str
+    label: NotRequired[str]
+    group: str
+    split: NotRequired[Split]
+    frame: NotRequired[int]
+    dropped_label: NotRequired[str]
