@@ -1,0 +1,160 @@
+"""What a file holds, read from its name and header alone: its kind, its frames, whose it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal
+
+import nibabel as nib
+import pydicom
+from pydicom.misc import is_dicom
+from pydicom.uid import SegmentationStorage
+
+from labelmine.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["picture", "nifti", "dicom"]
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+DICOM_SUFFIXES = (".dcm", ".dicom")
+#: Files that lie beside images and are not worth opening to see whether they are DICOM without suffix.
+OTHER_SUFFIXES = (".csv", ".json", ".jsonl", ".txt", ".md", ".xml", ".html", ".yaml", ".yml", ".pdf", ".zip", ".xlsx")
+_DICOM_TAGS = ["SOPClassUID", "NumberOfFrames", "PatientID", "StudyInstanceUID"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of an image file says.
+
+    Attributes:
+        frames: Number of frames or slices; ``None`` for a plain 2-D image.
+        patient: DICOM Patient ID, empty where there is none. Only compared, never written anywhere.
+        study: DICOM Study Instance UID, likewise.
+    """
+
+    frames: int | None = None
+    patient: str = ""
+    study: str = ""
+
+
+def file_kind(path: Path) -> Kind | None:
+    """Tell how a file is read, by suffix, else by the DICOM prefix in its first bytes; ``None``: no image."""
+    name = path.name.lower()
+    if name.endswith(PICTURE_SUFFIXES):
+        return "picture"
+    if name.endswith(NIFTI_SUFFIXES):
+        return "nifti"
+    if name.endswith(DICOM_SUFFIXES):
+        return "dicom"
+    # A DICOMDIR is an index of other files, with the same prefix.
+    if name.endswith(OTHER_SUFFIXES) or name == "dicomdir":
+        return None
+    return "dicom" if path.is_file() and is_dicom(path) else None
+
+
+def without_suffix(path: PurePath) -> PurePath:
+    """Drop an image suffix (``.nii.gz`` whole); the dots of ``scan.v2`` or of a UID are no suffix."""
+    for suffix in (".nii.gz", *PICTURE_SUFFIXES, ".nii", *DICOM_SUFFIXES):
+        if path.name.lower().endswith(suffix) and len(path.name) > len(suffix):
+            return path.with_name(path.name[: -len(suffix)])
+    return path
+
+
+def read_header(path: Path, slice_axis: int = -1) -> Header:
+    """Read how many frames an image file holds, without its pixels.
+
+    Args:
+        path: Image file.
+        slice_axis: Axis along which NIfTI volumes are cut, counted without axes of size 1.
+
+    Raises:
+        DataError: A header that cannot be read, a DICOM segmentation, a volume that is neither 2-D nor 3-D.
+    """
+    kind = file_kind(path)
+    if kind == "picture" or kind is None:
+        return Header()
+    if path.stat().st_size == 0:
+        raise DataError("file is empty (0 bytes); copy it again")
+    try:
+        return _nifti_header(path, slice_axis) if kind == "nifti" else _dicom_header(path)
+    except DataError:
+        raise
+    except Exception as error:  # nibabel and pydicom raise whatever a damaged header happens to trip
+        raise DataError(f"header cannot be read ({type(error).__name__}); export the file again") from error
+
+
+def _nifti_header(path: Path, slice_axis: int) -> Header:
+    shape = nib.load(path).shape
+    frames = [length for length in shape if length > 1]
+    slice_index(shape, 0 if len(frames) == 3 else None, slice_axis)
+    return Header(frames=frames[slice_axis] if len(frames) == 3 else None)
+
+
+def _dicom_header(path: Path) -> Header:
+    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_DICOM_TAGS)
+    if dataset.get("SOPClassUID") == SegmentationStorage:
+        raise DataError("a DICOM segmentation (SEG) is no image; move it out of the images, or export it as masks")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    return Header(
+        frames=frames if frames > 1 else None,
+        patient=str(dataset.get("PatientID") or ""),
+        study=str(dataset.get("StudyInstanceUID") or ""),
+    )
+
+
+def slice_index(shape: Sequence[int], frame: int | None, slice_axis: int = -1) -> tuple[int | slice, ...]:
+    """Index of a 2-D slice in a NIfTI array, to read it and to put a mask back in its place.
+
+    Slices keep the order of the array's axes, so H and W are the remaining two; axes of size 1 are dropped.
+
+    Args:
+        shape: Shape of the volume, axes of size 1 included.
+        frame: Slice number; ``None`` where the file holds a single 2-D image.
+        slice_axis: Axis along which the volume is cut, counted without axes of size 1.
+
+    Raises:
+        DataError: Dimensions, axis or slice number that do not fit.
+
+    Example:
+        >>> slice_index((32, 47, 41), 7)
+        (slice(None, None, None), slice(None, None, None), 7)
+        >>> slice_index((320, 240, 1), None)
+        (slice(None, None, None), slice(None, None, None), 0)
+    """
+    axes = [axis for axis, length in enumerate(shape) if length > 1]
+    wanted = 2 if frame is None else 3
+    if len(axes) != wanted:
+        raise DataError(f"expected {wanted} dimensions (those of size 1 not counted), got shape {tuple(shape)}")
+    index: list[int | slice] = [slice(None) if axis in axes else 0 for axis in range(len(shape))]
+    if frame is not None:
+        if not -3 <= slice_axis <= 2:
+            raise DataError(f"slice_axis: expected -3 to 2, got {slice_axis}")
+        axis = axes[slice_axis]
+        if not 0 <= frame < shape[axis]:
+            raise DataError(f"slice {frame} lies outside axis {axis} of shape {tuple(shape)}")
+        index[axis] = frame
+    return tuple(index)
+
+
+def patient_groups(names: Sequence[str], headers: Sequence[Header]) -> list[str]:
+    """Name the group of each file after the first file of the same patient, so that no identifier is written.
+
+    Where all files give the same patient, it is often a placeholder of an anonymiser: then the study makes the group.
+
+    Args:
+        names: Id of each file.
+        headers: Header of each file.
+    """
+    patients = {header.patient for header in headers if header.study or header.patient}
+    by_study = len(patients) == 1 and len({header.study for header in headers if header.study}) > 1
+    first: dict[str, str] = {}
+    groups = []
+    for name, header in zip(names, headers, strict=True):
+        key = header.study if by_study else header.patient or header.study
+        groups.append(first.setdefault(key, name) if key else name)
+    return groups

@@ -1,0 +1,117 @@
+"""From an item to tensors: the first transform of every pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import torch
+from monai.transforms import Transform
+from torch import Tensor
+
+from labelmine.data.classes import ClassMap
+from labelmine.data.intensities import Window
+from labelmine.data.items import Item
+from labelmine.data.reading import read_image, read_mask
+from labelmine.errors import DataError
+
+
+class LoadedItem(TypedDict):
+    """One image as tensors at its original size.
+
+    Attributes:
+        id: Id of the item.
+        image: (3, H, W) float32 in [0, 1].
+        label: (K, H, W) float32 of 0 and 1; zeros where there is no gold.
+        is_labeled: Whether ``label`` is gold.
+    """
+
+    id: str
+    image: Tensor
+    label: Tensor
+    is_labeled: bool
+
+
+def read_label(item: Item, path: str | Path, classes: ClassMap, slice_axis: int = -1) -> np.ndarray:
+    """Read a mask file that belongs to an item: its gold, a dropped gold, or a pseudo label.
+
+    Args:
+        item: Item that says which ``frame`` of a volume is meant.
+        path: Mask file.
+        classes: How mask values become classes.
+        slice_axis: Axis along which NIfTI volumes are cut.
+
+    Returns:
+        (K, H, W) uint8 of 0 and 1.
+
+    Raises:
+        DataError: A mask that cannot be read, or of a form that does not fit the classes.
+    """
+    path = Path(path)
+    if classes.values is not None and path.suffix.lower() in (".jpg", ".jpeg"):
+        raise DataError(f"{path.name}: JPEG changes class values and colours; save class maps as PNG")
+    mask = read_mask(path, item.get("frame"), slice_axis, color=classes.is_color)
+    try:
+        return classes.encode(mask)
+    except DataError as error:
+        raise DataError(f"{path.name}: {error}") from error
+
+
+class LoadItem(Transform):  # type: ignore[misc]  # MONAI is untyped
+    """Load image and gold mask of an item.
+
+    Args:
+        classes: Classes of the image set.
+        window: (center, width) in the file's units; ``None``: the file's own, else percentiles.
+        slice_axis: Axis along which NIfTI volumes are cut.
+
+    Example:
+        >>> load = LoadItem(ClassMap())
+        >>> load({"id": "a", "image": "images/a.png", "group": "a"})  # doctest: +SKIP
+        {'id': 'a', 'image': tensor(...), 'label': tensor(...), 'is_labeled': False}
+    """
+
+    def __init__(self, classes: ClassMap, window: Window | None = None, slice_axis: int = -1) -> None:
+        """Keep what does not change from item to item."""
+        super().__init__()
+        self.classes = classes
+        self.window = window
+        self.slice_axis = slice_axis
+
+    def __call__(self, item: Item) -> LoadedItem:
+        """Load one item.
+
+        Raises:
+            DataError: Files that cannot be read, or a mask of another size than its image.
+        """
+        image = read_image(item, self.window, self.slice_axis)
+        label = np.zeros((len(self.classes), *image.shape[:2]), dtype=np.uint8)
+        if "label" in item:
+            label = read_label(item, item["label"], self.classes, self.slice_axis)
+            check_same_size(label, image, item["label"])
+        return LoadedItem(
+            id=item["id"],
+            image=torch.from_numpy(image).permute(2, 0, 1).contiguous(),
+            label=torch.from_numpy(label).float(),
+            is_labeled="label" in item,
+        )
+
+
+def check_same_size(label: np.ndarray, image: np.ndarray, path: str | Path) -> None:
+    """Refuse a mask whose size is not its image's.
+
+    Args:
+        label: (K, H, W).
+        image: (H, W, 3).
+        path: Mask file, for the message.
+
+    Raises:
+        DataError: Sizes that differ.
+    """
+    if label.shape[1:] != image.shape[:2]:
+        (height, width), (rows, columns) = label.shape[1:], image.shape[:2]
+        raise DataError(
+            f"{Path(path).name}: mask is {width} x {height} pixels, its image {columns} x {rows}; "
+            "export the mask at the image's size"
+        )
