@@ -1,0 +1,97 @@
+"""``split.json``: the split of a run, written once and taken up again by every later run in the same folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from labelmine.data.duplicates import Pair
+from labelmine.data.items import Item, Split
+from labelmine.errors import DataError
+
+SPLIT_NAMES: tuple[Split, ...] = ("train", "val", "test", "unlabeled")
+SPLIT_FILE_NAME = "split.json"
+
+
+def save_split(
+    path: str | Path, found: Sequence[Item], split: Sequence[Item], settings: Mapping[str, float], pairs: Sequence[Pair]
+) -> None:
+    """Write the split at once, so that a killed run leaves all of it or nothing.
+
+    Args:
+        path: The file to write.
+        found: Items before splitting.
+        split: Items with their split; some of those found may be missing (held out).
+        settings: Knobs that shaped the split.
+        pairs: Near-duplicates that were joined.
+    """
+    content: dict[str, Any] = {"settings": {**settings, "dataset": _digest(found)}}
+    content |= {name: sorted(item["id"] for item in split if item.get("split") == name) for name in SPLIT_NAMES}
+    content["held_out"] = sorted({item["id"] for item in found} - {item["id"] for item in split})
+    content["near_duplicates"] = [list(pair) for pair in pairs]
+    temporary = Path(path).with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def load_split(
+    path: str | Path, found: Sequence[Item], settings: Mapping[str, float]
+) -> tuple[list[Item], list[Pair]] | None:
+    """Take up the split of an earlier run.
+
+    Args:
+        path: The file that an earlier run wrote; None is returned where there is none.
+        found: Items before splitting, the same as then.
+        settings: Knobs, the same as then.
+
+    Returns:
+        Items with their split, and the near-duplicate pairs.
+
+    Raises:
+        DataError: The file is damaged, or was made with another seed, fraction or image set.
+    """
+    file = Path(path)
+    if not file.is_file():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        split_of = {name: split for split in SPLIT_NAMES for name in content[split]}
+        pairs: list[Pair] = [(str(a), str(b), int(distance)) for a, b, distance in content["near_duplicates"]]
+        earlier = dict(content["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file}: not a split that labelmine wrote ({error!r}). Delete it to split anew") from error
+    _refuse_changes(file, earlier, {**settings, "dataset": _digest(found)})
+    return [_placed(item, split_of[item["id"]]) for item in found if item["id"] in split_of], pairs
+
+
+def _refuse_changes(file: Path, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = [name for name in now if earlier.get(name) != now[name]]
+    if changed:
+        told = [
+            "the images, masks or groups found differ"
+            if name == "dataset"
+            else f"{name} was {earlier.get(name)}, is now {now[name]}"
+            for name in changed
+        ]
+        raise DataError(
+            f"{file}: this folder holds a run on another split: {'; '.join(told)}. Use another output_dir, go back to "
+            f"the earlier settings, or delete {file.name} and what was trained on it"
+        )
+
+
+def _placed(item: Item, split: Split) -> Item:
+    placed = item.copy()
+    placed["split"] = split
+    if split == "unlabeled" and "label" in placed:
+        placed["dropped_label"] = placed.pop("label")
+    return placed
+
+
+def _digest(items: Sequence[Item]) -> str:
+    """Fingerprint of ids, groups, given splits and which have gold; neither order nor the folder's place counts."""
+    rows = sorted([item["id"], item["group"], item.get("split", ""), "label" in item] for item in items)
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
