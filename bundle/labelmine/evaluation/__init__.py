@@ -1,0 +1,20 @@
+"""Metrics against gold, their summary, and the report that people read."""
+
+from labelmine.evaluation.context import Case, PseudoLabelSummary, ReportContext
+from labelmine.evaluation.metrics import dice_iou, evaluate_masks
+from labelmine.evaluation.report import write_report
+from labelmine.evaluation.summary import best_median_worst, paired_difference, summarise, write_metrics, write_table
+
+__all__ = [
+    "Case",
+    "PseudoLabelSummary",
+    "ReportContext",
+    "best_median_worst",
+    "dice_iou",
+    "evaluate_masks",
+    "paired_difference",
+    "summarise",
+    "write_metrics",
+    "write_report",
+    "write_table",
+]

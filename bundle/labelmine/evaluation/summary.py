@@ -1,0 +1,155 @@
+"""From per-image rows to the figures of `metrics.json`: mean, spread, bootstrap interval, lesion size."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import bootstrap
+
+from labelmine.errors import DataError
+from labelmine.evaluation.atomic import write_whole
+
+# Our choice, not a published one: fractions of the image that gold covers. Fixed, so that sets can be compared.
+SIZE_LIMITS = {"small": (0.0, 0.02), "medium": (0.02, 0.10), "large": (0.10, math.inf)}
+SIZE_LABELS = {
+    "small": "small (under 2 %)",
+    "medium": "medium (2 to 10 %)",
+    "large": "large (over 10 %)",
+    "empty": "no lesion in gold",
+}
+N_RESAMPLES = 2000
+
+
+def summarise(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
+    """Sum up the rows of `evaluate_masks`.
+
+    Args:
+        table: One row per image, columns as `evaluate_masks` makes them.
+        seed: Of the bootstrap; the same seed gives the same interval.
+
+    Returns:
+        ``{"dice": {"mean", "std", "n", "median", "ci95": [low, high]}, "iou": {...}, "n_empty_gold", "n_groups",
+        "by_size": {"small": {...dice}, "medium", "large", "empty"}, "classes": {name: {...dice}}}``. Sizes without
+        images are left out, and ``classes`` is there for K > 1 only. ``std`` is the sample's (n - 1); what cannot be
+        estimated is NaN, which `write_metrics` turns into null.
+    """
+    sizes = lesion_size(table)
+    by_size = {name: table[sizes == name] for name in SIZE_LABELS if (sizes == name).any()}
+    summary: dict[str, Any] = {
+        "dice": statistics(table, "dice", seed),
+        "iou": statistics(table, "iou", seed),
+        "n_empty_gold": int(table["gold_empty"].sum()),
+        "n_groups": int(table["group"].nunique()) if "group" in table else len(table),
+        "by_size": {name: statistics(rows, "dice", seed) for name, rows in by_size.items()},
+    }
+    classes = [column for column in table.columns if column.startswith("dice_")]
+    if classes:
+        summary["classes"] = {name.removeprefix("dice_"): statistics(table, name, seed) for name in classes}
+    return summary
+
+
+def statistics(table: pd.DataFrame, column: str, seed: int = 0) -> dict[str, Any]:
+    """Mean, sample standard deviation, n, median and bootstrap 95 % interval of the mean of one column."""
+    values = table[column].to_numpy(dtype=np.float64)
+    return {
+        "mean": float(values.mean()) if len(values) else math.nan,
+        "std": float(values.std(ddof=1)) if len(values) > 1 else math.nan,
+        "n": len(values),
+        "median": float(np.median(values)) if len(values) else math.nan,
+        "ci95": _interval(table, values, seed),
+    }
+
+
+def paired_difference(
+    before: pd.DataFrame, after: pd.DataFrame, seed: int = 0, column: str = "dice", tolerance: float = 0.01
+) -> dict[str, Any]:
+    """Compare two students on the same images, each image with itself.
+
+    Args:
+        before: Rows of the first student (supervised).
+        after: Rows of the second (mined), the same ids in any order.
+        seed: Of the bootstrap.
+        column: What is compared.
+        tolerance: An image counts as better or worse from this difference on.
+
+    Returns:
+        What `statistics` gives, of ``after - before``, and the counts ``better``, ``same`` and ``worse``.
+
+    Raises:
+        DataError: When the two tables hold different images.
+    """
+    if (odd := set(before["id"]) ^ set(after["id"])) or len(before) != len(after):
+        raise DataError(f"expected the same images in both tables, got {len(odd)} in one only: {sorted(odd)[:3]}")
+    table = before.set_index("id")
+    delta = after.set_index("id")[column].reindex(table.index) - table[column]
+    better, worse = int((delta >= tolerance).sum()), int((delta <= -tolerance).sum())
+    counts = {"better": better, "same": len(delta) - better - worse, "worse": worse}
+    return statistics(table.assign(delta=delta), "delta", seed) | counts
+
+
+def lesion_size(table: pd.DataFrame) -> pd.Series[str]:
+    """Name the size of each image's gold: a key of `SIZE_LABELS`; a limit itself belongs to the larger size."""
+    limits = [low for low, _ in SIZE_LIMITS.values()] + [math.inf]
+    sizes = pd.cut(table["gold_area"], limits, labels=list(SIZE_LIMITS), right=False).astype(str)
+    return sizes.mask(table["gold_empty"].astype(bool), "empty")
+
+
+def best_median_worst(table: pd.DataFrame, column: str = "dice") -> dict[str, str]:
+    """Ids of the best, median and worst image; ties go by id, and no image is named twice (a set may have fewer)."""
+    ranked = table.sort_values([column, "id"], ascending=[False, True])["id"].tolist()
+    picks = {"best": 0, "median": len(ranked) // 2, "worst": len(ranked) - 1} if ranked else {}
+    chosen: dict[str, str] = {}
+    for name, index in picks.items():
+        if ranked[index] not in chosen.values():
+            chosen[name] = ranked[index]
+    return chosen
+
+
+def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all; NaN and infinity become null, which every JSON reader understands."""
+    text = json.dumps(_plain(metrics), indent=2, allow_nan=False, ensure_ascii=False)
+    write_whole(path, f"{text}\n".encode())
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write the per-image rows as CSV, whole or not at all."""
+    write_whole(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
+
+
+def _interval(table: pd.DataFrame, values: np.ndarray, seed: int) -> list[float]:
+    """Percentile interval of the mean; whole groups are drawn, as slices of one volume are not independent images."""
+    groups = table["group"] if "group" in table else table.index.to_series()
+    drawn = pd.DataFrame({"value": values, "group": groups.to_numpy()}).groupby("group", sort=True)["value"]
+    sums, counts = drawn.sum().to_numpy(), drawn.count().to_numpy()
+    if len(sums) < 2:
+        return [math.nan, math.nan]
+    result = bootstrap(
+        (sums, counts),
+        lambda total, count, axis: total.sum(axis=axis) / count.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        n_resamples=N_RESAMPLES,
+        batch=100,  # bounds memory: 100,000 images stay under 200 MB
+        rng=np.random.default_rng(seed),
+    )
+    return [float(result.confidence_interval.low), float(result.confidence_interval.high)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
