@@ -48,14 +48,30 @@ def read_label(item: Item, path: str | Path, classes: ClassMap, slice_axis: int 
     Raises:
         DataError: A mask that cannot be read, or of a form that does not fit the classes.
     """
+    return encode_mask(read_stored_mask(item, path, classes, slice_axis), path, classes)
+
+
+def read_stored_mask(item: Item, path: str | Path, classes: ClassMap, slice_axis: int = -1) -> np.ndarray:
+    """Read the values of a mask file, not yet split into classes; arguments as for ``read_label``.
+
+    Returns:
+        (H, W), or (H, W, 3) where the file is in colour; number type as stored.
+
+    Raises:
+        DataError: A mask that cannot be read, or a class map in a lossy format.
+    """
     path = Path(path)
     if classes.values is not None and path.suffix.lower() in (".jpg", ".jpeg"):
         raise DataError(f"{path.name}: JPEG changes class values and colours; save class maps as PNG")
-    mask = read_mask(path, item.get("frame"), slice_axis, color=classes.is_color)
+    return read_mask(path, item.get("frame"), slice_axis, color=classes.is_color)
+
+
+def encode_mask(mask: np.ndarray, path: str | Path, classes: ClassMap) -> np.ndarray:
+    """Split a stored mask into (K, H, W) classes; an error names the file."""
     try:
         return classes.encode(mask)
     except DataError as error:
-        raise DataError(f"{path.name}: {error}") from error
+        raise DataError(f"{Path(path).name}: {error}") from error
 
 
 class LoadItem(Transform):  # type: ignore[misc]  # MONAI is untyped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -79,8 +79,7 @@ def find_items(dataset_dir: str | Path, slice_axis: int = -1, set_aside: list[Se
     source = source.absolute()
     scan = _scan_folder(source) if source.is_dir() else _Scan(source.parent, read_listing(source))
     items = keep_first(_expand(scan, slice_axis), scan.set_aside, scan.root)
-    for row in scan.set_aside:
-        logger.warning("set aside: %s (%s): %s", row.id, row.path, row.reason)
+    log_set_aside(scan.set_aside)
     if set_aside is not None:
         set_aside.extend(scan.set_aside)
     if not items:
@@ -90,6 +89,14 @@ def find_items(dataset_dir: str | Path, slice_axis: int = -1, set_aside: list[Se
             f"masks/ or labels/), or listed in a CSV or datalist JSON{reasons}"
         )
     return items
+
+
+def log_set_aside(rows: Sequence[SetAside], limit: int = 10) -> None:
+    """Name the first files that were set aside, and count the rest."""
+    for row in rows[:limit]:
+        logger.warning("set aside: %s (%s): %s", row.id, row.path, row.reason)
+    if len(rows) > limit:
+        logger.warning("set aside: %d more, all listed in quarantine.csv", len(rows) - limit)
 
 
 def relative_name(path: Path, root: Path) -> str:
