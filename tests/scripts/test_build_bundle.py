@@ -1,0 +1,93 @@
+"""The release zip."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from labelmine.bundle import bundle_root
+from labelmine.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("build_bundle", bundle_root() / "scripts" / "build_bundle.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    files = {
+        "LICENSE": "Apache",
+        "configs/metadata.json": '{"version": "1.2.3"}',
+        "configs/train.yaml": "epochs: 3\nrate: 1.0e-4\nrun: ['$@epochs']\n",
+        "configs/inference.yaml": "refine: true\n",
+        "models/a.safetensors": "weights",
+        "docs/README.md": "docs",
+        "docs/.hidden": "hidden",
+        "bundle/labelmine/__init__.py": "",
+        "bundle/labelmine/data/items.py": "",
+        "bundle/labelmine/__pycache__/items.pyc": "",
+        "tests/test_a.py": "",
+        "pyproject.toml": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_zip_holds_package_beside_configs_and_nothing_else(script: ModuleType, repository: Path) -> None:
+    target = script.build_bundle(repository)
+    assert target == repository / "dist" / "labelmine_v1.2.3.zip"
+    with zipfile.ZipFile(target) as archive:
+        assert archive.namelist() == [
+            "LICENSE",
+            "configs/inference.json",
+            "configs/inference.yaml",
+            "configs/metadata.json",
+            "configs/train.json",
+            "configs/train.yaml",
+            "docs/README.md",
+            "labelmine/__init__.py",
+            "labelmine/data/items.py",
+            "models/a.safetensors",
+        ]
+        assert json.loads(archive.read("configs/train.json")) == {"epochs": 3, "rate": 1.0e-4, "run": ["$@epochs"]}
+
+
+def test_two_builds_give_the_same_bytes(script: ModuleType, repository: Path) -> None:
+    first = script.build_bundle(repository).read_bytes()
+    for file in repository.rglob("*.py"):
+        file.touch()
+    assert script.build_bundle(repository, out_dir="again").read_bytes() == first
+
+
+def test_base_folder_holds_everything_for_the_zoo(script: ModuleType, repository: Path) -> None:
+    with zipfile.ZipFile(script.build_bundle(repository, base_folder="labelmine")) as archive:
+        assert all(name.startswith("labelmine/") for name in archive.namelist())
+        assert "labelmine/labelmine/__init__.py" in archive.namelist()
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "configs/train.yaml"])
+def test_missing_file_is_named(script: ModuleType, repository: Path, name: str) -> None:
+    (repository / name).unlink()
+    with pytest.raises(ConfigError, match=f"{name}, found none"):
+        script.build_bundle(repository)
+
+
+def test_this_repository_ships_no_data_and_no_tests(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "TWINS", ())
+    names = [name for name, _ in script.bundle_files(bundle_root())]
+    assert {name.split("/")[0] for name in names} <= {"LICENSE", "configs", "models", "docs", "labelmine"}
+    assert {"configs/metadata.json", "docs/README.md", "labelmine/bundle.py"} <= set(names)
+    assert not [name for name in names if name.startswith("models/") and name.endswith(".py")]
