@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from labelmine.data.listings import read_listing
+from labelmine.errors import DataError
+
+
+def write(path: Path, content: str | dict) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_csv(tmp_path):
+    text = "id,image,label,group,split,age\nx,im/a.png,gold/a.png,p1,train,61\n,im/b.nii.gz,,,,\n"
+    first, second = read_listing(write(tmp_path / "set.csv", text))
+    assert (first.id, first.image, first.label) == ("x", tmp_path / "im/a.png", tmp_path / "gold/a.png")
+    assert (first.group, first.split) == ("p1", "train")
+    assert (second.id, second.label, second.group, second.split) == ("im/b", None, None, None)
+
+
+def test_csv_of_spreadsheets(tmp_path):
+    path = tmp_path / "set.csv"
+    path.write_bytes("\ufeffImage;Split\na.png;Validation\n".encode())
+    assert [(entry.id, entry.split) for entry in read_listing(path)] == [("a", "val")]
+
+
+def test_ids_of_images_outside_the_listing(tmp_path):
+    (tmp_path / "lists").mkdir()
+    text = f"image\n{tmp_path}/p1/a.png\n../p2/a.png\n"
+    assert [entry.id for entry in read_listing(write(tmp_path / "lists" / "set.csv", text))] == ["p1/a", "p2/a"]
+
+
+def test_datalist_with_sections(tmp_path):
+    datalist = {
+        "name": "any",
+        "training": [{"image": "a.nii.gz", "label": "la.nii.gz", "fold": 0}],
+        "validation": [{"image": "b.nii.gz", "label": "lb.nii.gz", "group": 7}],
+        "test": [{"image": "c.nii.gz", "label": "lc.nii.gz"}, "d.nii.gz"],
+    }
+    entries = read_listing(write(tmp_path / "datalist.json", datalist))
+    assert [(entry.id, entry.split) for entry in entries] == [
+        ("a", "train"),
+        ("b", "val"),
+        ("c", "test"),
+        ("d", "unlabeled"),
+    ]
+    assert entries[1].group == "7"
+
+
+def test_decathlon_datalist_leaves_the_split_open(tmp_path):
+    datalist = {"training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}], "test": ["b.nii.gz"]}
+    entries = read_listing(write(tmp_path / "dataset.json", datalist))
+    assert [(entry.id, entry.split) for entry in entries] == [("imagesTr/a", None), ("b", "unlabeled")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("set.csv", "", "cannot be read as a CSV table"),
+        ("set.csv", "file,label\na,b\n", "expected a column `image` among .*, got .'file', 'label'"),
+        ("set.csv", "image\n", "lists no image"),
+        ("set.csv", "image,label\na.png,\n,b.png\n", "row 2 has no `image` path"),
+        ("set.csv", "image,split\na.png,dev\n", "row 1: split: expected one of .* got 'dev'"),
+        ("set.csv", "id,image\n../../etc/a,a.png\n", "row 1: id: expected a relative name without"),
+        ("set.json", "{", "cannot be read as JSON"),
+        ("set.json", "[]", "expected a MONAI datalist with lists named"),
+        ("set.json", {"training": [{"label": "a"}]}, r"training\[0\]: expected one `image` path"),
+        ("set.json", {"training": [{"image": ["a", "b"]}]}, r"training\[0\]: expected one `image` path"),
+        ("set.txt", "a.png", "expected a folder, a .csv table or a .json datalist, got .txt"),
+    ],
+)
+def test_listings_that_cannot_be_understood(tmp_path, name, content, message):
+    with pytest.raises(DataError, match=message):
+        read_listing(write(tmp_path / name, content))
