@@ -9,6 +9,7 @@ from PIL import Image
 from scipy.ndimage import label as components
 
 from labelmine.data.phantom import phantom, write_phantom_set
+from labelmine.errors import ConfigError
 
 
 @pytest.mark.parametrize("size", [32, 96, 129])
@@ -57,11 +58,21 @@ def test_too_small_is_an_error() -> None:
 
 
 def test_written_set(tmp_path: Path) -> None:
-    table = pd.read_csv(write_phantom_set(tmp_path / "set", n_train=3, n_val=1, n_test=2, seed=5, size=48))
-    assert list(table["split"]) == ["train"] * 3 + ["val"] + ["test"] * 2
+    table = pd.read_csv(write_phantom_set(tmp_path / "set", count=10, seed=5, size=48))
+    assert list(table["split"]) == ["train"] * 2 + ["val"] + ["test"] * 2 + ["unlabeled"] * 5
     assert list(table.columns) == ["id", "image", "label", "split"]
     image, mask = phantom(5, 4, 48)
     row = table.iloc[4]
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "set" / row["image"])), image)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "set" / row["label"])), mask)
     assert not list((tmp_path / "set").glob("*.tmp"))
+
+
+def test_default_set_counts(tmp_path: Path) -> None:
+    table = pd.read_csv(write_phantom_set(tmp_path, size=32))
+    assert dict(table["split"].value_counts()) == {"unlabeled": 60, "train": 24, "test": 24, "val": 12}
+
+
+def test_set_too_small(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="10 images or more of 32 pixels or more, got 9 of 96"):
+        write_phantom_set(tmp_path, count=9)

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from labelmine.errors import ConfigError
+
 Field = NDArray[np.float64]
 
 LESION_COUNT_PROBABILITIES = (0.12, 0.52, 0.24, 0.12)
@@ -55,39 +57,46 @@ def phantom(seed: int, index: int, size: int = 96) -> tuple[NDArray[np.uint8], N
     return pixels, np.where(mask & visible, 255, 0).astype(np.uint8)
 
 
-def write_phantom_set(
-    folder: str | Path, n_train: int = 84, n_val: int = 12, n_test: int = 24, seed: int = 0, size: int = 96
-) -> Path:
+def write_phantom_set(folder: str | Path, count: int = 120, seed: int = 0, size: int = 96) -> Path:
     """Write a phantom set as ``images/``, ``masks/`` and ``dataset.csv`` with its split.
 
-    Every image has its gold mask: scarcity is ``labeled_fraction``'s business, so that pseudo labels can be measured.
+    A fifth of the images is training gold, a tenth validates, a fifth tests and half is unlabelled, in that order. The
+    unlabelled have masks too, which training does not see: they tell how good pseudo labels are.
 
     Args:
         folder: Where to write; files already there are written anew with the same bytes.
-        n_train: Number of training images.
-        n_val: Number of validation images.
-        n_test: Number of test images.
+        count: Number of images, 10 or more; 120 make 24, 12, 24 and 60.
         seed: Seed of the set.
         size: Height and width in pixels.
 
     Returns:
         Path of the CSV (columns id, image, label, split), which ``find_items`` reads.
+
+    Raises:
+        ConfigError: Too few or too small images.
     """
+    if count < 10 or size < 32:
+        raise ConfigError(f"phantom set: expected 10 images or more of 32 pixels or more, got {count} of {size}")
     root = Path(folder)
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    rows = []
-    for index, split in enumerate(["train"] * n_train + ["val"] * n_val + ["test"] * n_test):
-        stem = f"phantom_{index:04d}"
-        image, mask = phantom(seed, index, size)
-        Image.fromarray(image).save(root / "images" / f"{stem}.png")
-        Image.fromarray(mask).save(root / "masks" / f"{stem}.png")
-        rows.append({"id": stem, "image": f"images/{stem}.png", "label": f"masks/{stem}.png", "split": split})
+    n_train, n_val, n_test = round(count * 0.2), round(count * 0.1), round(count * 0.2)
+    splits = ["train"] * n_train + ["val"] * n_val + ["test"] * n_test
+    splits += ["unlabeled"] * (count - len(splits))
+    rows = [_write_one(root, seed, index, size) | {"split": split} for index, split in enumerate(splits)]
     table = root / "dataset.csv"
     # The table comes last and at once: where it stands, the images stand too.
     pd.DataFrame(rows).to_csv(table.with_suffix(".tmp"), index=False)
     os.replace(table.with_suffix(".tmp"), table)
     return table
+
+
+def _write_one(root: Path, seed: int, index: int, size: int) -> dict[str, str]:
+    stem = f"phantom_{index:04d}"
+    files = {"image": f"images/{stem}.png", "label": f"masks/{stem}.png"}
+    for pixels, file in zip(phantom(seed, index, size), files.values(), strict=True):
+        Image.fromarray(pixels).save(root / file)
+    return {"id": stem} | files
 
 
 def _endoscopy(rng: np.random.Generator, size: int, lesions: list[Field]) -> tuple[Field, NDArray[np.bool_]]:

@@ -1,0 +1,173 @@
+"""The image set of a run: found, checked, freed of leaks and split by one call."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from labelmine.data.classes import ClassMap, ClassSpec
+from labelmine.data.duplicates import Pair, near_duplicates
+from labelmine.data.integrity import CheckedItems, check_items
+from labelmine.data.intensities import Window
+from labelmine.data.items import Item, Split
+from labelmine.data.phantom import write_phantom_set
+from labelmine.data.reading import read_image
+from labelmine.data.sources import SetAside, find_items
+from labelmine.data.split_file import SPLIT_FILE_NAME, load_split, save_split
+from labelmine.data.splits import check_fractions, split_items
+
+logger = logging.getLogger(__name__)
+
+QUARANTINE_FILE_NAME = "quarantine.csv"
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of a run by their use.
+
+    Attributes:
+        name: Name of the set: its folder or listing, without the path.
+        root: Folder that image names in files are relative to.
+        items: All images in use, each with its split.
+        classes: The classes and their mask values.
+        window: (center, width) that deep images are read with, or None.
+        slice_axis: Axis along which volumes are cut.
+        summary: Counts: ``n_gold`` (training), ``n_gold_val``, ``n_gold_test``, ``n_unlabeled``, ``n_held_out``
+            (no gold, but of a validation or test group), ``n_quarantined``, ``n_near_duplicate_pairs``,
+            ``n_empty_masks``.
+    """
+
+    name: str
+    root: Path
+    items: list[Item]
+    classes: ClassMap
+    window: Window | None
+    slice_axis: int
+    summary: dict[str, int]
+
+    @property
+    def train(self) -> list[Item]:
+        """Training gold."""
+        return self._of("train")
+
+    @property
+    def val(self) -> list[Item]:
+        """Validation gold."""
+        return self._of("val")
+
+    @property
+    def test(self) -> list[Item]:
+        """Test gold."""
+        return self._of("test")
+
+    @property
+    def unlabeled(self) -> list[Item]:
+        """Images to mine; ``dropped_label`` where gold was set aside."""
+        return self._of("unlabeled")
+
+    def _of(self, split: Split) -> list[Item]:
+        return [item for item in self.items if item.get("split") == split]
+
+
+def prepare_image_set(
+    dataset_dir: str | None,
+    output_dir: str,
+    seed: int = 0,
+    labeled_fraction: float = 1.0,
+    val_fraction: float = 0.1,
+    test_fraction: float = 0.1,
+    classes: ClassSpec | ClassMap = None,
+    window: Window | None = None,
+    slice_axis: int = -1,
+    phantom_size: int = 96,
+    phantom_count: int = 120,
+) -> ImageSet:
+    """Find, check and split the images of a run.
+
+    Writes ``quarantine.csv`` and ``split.json`` into ``output_dir``; a later run there takes the same split up.
+
+    Args:
+        dataset_dir: What ``find_items`` takes; None writes the phantom set into ``output_dir/phantom`` and uses it.
+        output_dir: Folder of the run; made where missing.
+        seed: Seed of the split, and of the phantom set.
+        labeled_fraction: Fraction of the training groups that keep their gold, in (0, 1].
+        val_fraction: Fraction of the groups with gold that validate, in (0, 1).
+        test_fraction: Fraction of the groups with gold that test, in (0, 1).
+        classes: Class names and values; None infers them from the masks.
+        window: (center, width) for images of more than 8 bits; None takes the file's own, else percentiles.
+        slice_axis: Axis along which NIfTI volumes are cut.
+        phantom_size: Height and width of phantom images in pixels.
+        phantom_count: Number of phantom images.
+
+    Raises:
+        ConfigError: Knobs out of range.
+        DataError: No usable images, a split that leaks or has too little gold, or a folder that holds another run.
+    """
+    check_fractions(val_fraction, test_fraction, labeled_fraction)
+    folder = Path(output_dir).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    if dataset_dir is None:
+        source = write_phantom_set(folder / "phantom", phantom_count, seed, phantom_size)
+    else:
+        source = Path(dataset_dir).expanduser()
+    checked = _find_and_check(source, folder / QUARANTINE_FILE_NAME, classes, window, slice_axis)
+
+    settings = {"seed": seed, "val_fraction": val_fraction, "test_fraction": test_fraction}
+    settings |= {"labeled_fraction": labeled_fraction}
+    if dataset_dir is None:
+        settings |= {"phantom_size": phantom_size}
+    split_file = folder / SPLIT_FILE_NAME
+    loaded = load_split(split_file, checked.items, settings)
+    if loaded is None:
+        pairs = near_duplicates(checked.items, partial(read_image, window=window, slice_axis=slice_axis))
+        items = split_items(checked.items, seed, val_fraction, test_fraction, labeled_fraction, pairs)
+        save_split(split_file, checked.items, items, settings, pairs)
+    else:
+        items, pairs = loaded
+    image_set = ImageSet(
+        name="phantom" if dataset_dir is None else _name(source.absolute()),
+        root=_root(source),
+        items=items,
+        classes=checked.classes,
+        window=window,
+        slice_axis=slice_axis,
+        summary=_summary(items, checked, pairs),
+    )
+    logger.info("%s: %s", image_set.name, ", ".join(f"{key} {value}" for key, value in image_set.summary.items()))
+    return image_set
+
+
+def _find_and_check(
+    source: Path, quarantine: Path, classes: ClassSpec | ClassMap, window: Window | None, slice_axis: int
+) -> CheckedItems:
+    aside: list[SetAside] = []
+    items = find_items(source, slice_axis, aside)
+    return check_items(
+        items, quarantine, classes, window=window, slice_axis=slice_axis, set_aside=aside, root=_root(source)
+    )
+
+
+def _name(source: Path) -> str:
+    return source.name if source.is_dir() else source.stem
+
+
+def _root(source: Path) -> Path:
+    return source.absolute() if source.is_dir() else source.absolute().parent
+
+
+def _summary(items: list[Item], checked: CheckedItems, pairs: list[Pair]) -> dict[str, int]:
+    count = {
+        split: sum(item.get("split") == split for item in items) for split in ("train", "val", "test", "unlabeled")
+    }
+    return {
+        "n_gold": count["train"],
+        "n_gold_val": count["val"],
+        "n_gold_test": count["test"],
+        "n_unlabeled": count["unlabeled"],
+        "n_held_out": len(checked.items) - len(items),
+        "n_quarantined": len(checked.set_aside),
+        "n_near_duplicate_pairs": len(pairs),
+        "n_empty_masks": checked.n_empty_masks,
+    }
