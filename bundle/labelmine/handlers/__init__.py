@@ -1,0 +1,10 @@
+"""ignite handlers: pseudo labelling, seeding per epoch, resuming, keeping the best student and the learning curve."""
+
+from labelmine.handlers.epoch_seed import EpochSeed
+from labelmine.handlers.history import History
+from labelmine.handlers.keep_best import KeepBest
+from labelmine.handlers.label_memory import InFiles, InMemory, LabelMemory
+from labelmine.handlers.pseudo_labeling import PseudoLabeling
+from labelmine.handlers.resume import Resume
+
+__all__ = ["EpochSeed", "History", "InFiles", "InMemory", "KeepBest", "LabelMemory", "PseudoLabeling", "Resume"]

@@ -1,0 +1,67 @@
+"""The learning curve as data: one row per epoch, for reports and studies."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ignite.engine import Engine, Events
+
+
+class History:
+    """Collect training loss, validation metrics, learning rate and seconds per epoch; write ``history.csv``.
+
+    Attach to the trainer after the handler that validates.
+
+    Args:
+        path: CSV file, written anew after each epoch.
+        evaluator: Its ``state.metrics`` are the validation columns.
+        optimizer: Its first group's learning rate is a column.
+    """
+
+    def __init__(self, path: str | Path, evaluator: Engine, optimizer: Any) -> None:
+        """Start without rows."""
+        self.path = Path(path)
+        self.evaluator = evaluator
+        self.optimizer = optimizer
+        self.rows: list[dict[str, float]] = []
+        self._losses: list[float] = []
+        self._started = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        """Collect from the trainer ``engine``."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self._begin)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Add the finished epoch's row."""
+        row = {
+            "epoch": engine.state.epoch,
+            "train_loss": sum(self._losses) / max(len(self._losses), 1),
+            **{name: float(value) for name, value in self.evaluator.state.metrics.items()},
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "seconds": time.perf_counter() - self._started,
+        }
+        self.rows.append(row)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_suffix(".part")
+        pd.DataFrame(self.rows).to_csv(draft, index=False)
+        draft.replace(self.path)
+
+    def state_dict(self) -> dict[str, list[dict[str, float]]]:
+        """Return what a resume needs."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict[str, list[dict[str, float]]]) -> None:
+        """Take up the rows of an earlier run."""
+        self.rows = list(state["rows"])
+
+    def _begin(self, engine: Engine) -> None:
+        self._losses = []
+        self._started = time.perf_counter()
+
+    def _collect(self, engine: Engine) -> None:
+        self._losses.append(float(engine.state.output["loss"]))

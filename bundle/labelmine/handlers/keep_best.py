@@ -1,0 +1,55 @@
+"""Keep the student of the best validation epoch."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+from labelmine.networks import Student
+
+logger = logging.getLogger(__name__)
+
+
+class KeepBest:
+    """Save the student whenever a validation metric is higher than ever before; attach to the evaluator.
+
+    Args:
+        student: The network in training.
+        path: File to write, safetensors.
+        metric: Name of the metric in ``engine.state.metrics``; higher is better.
+        metadata: What else the file should say, for example ``image_size``.
+    """
+
+    def __init__(
+        self, student: Student, path: str | Path, metric: str = "val_dice", metadata: dict[str, Any] | None = None
+    ) -> None:
+        """Start without a best."""
+        self.student = student
+        self.path = Path(path)
+        self.metric = metric
+        self.metadata = metadata or {}
+        self.best = -math.inf
+
+    def attach(self, engine: Engine) -> None:
+        """Look at the metric after each validation."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Save the student if it is the best so far."""
+        value = float(engine.state.metrics[self.metric])
+        if value > self.best:
+            self.best = value
+            self.student.save(self.path, **self.metadata)
+            logger.info("%s: new best %s %.4f", self.path.parent.name, self.metric, value)
+
+    def state_dict(self) -> dict[str, float]:
+        """Return what a resume needs."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Take up the best of an earlier run."""
+        self.best = state["best"]

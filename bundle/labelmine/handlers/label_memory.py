@@ -1,0 +1,103 @@
+"""Where pseudo labels stay between labelling and training: in memory, or in files that a killed run finds again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from labelmine.data import Item, LabelStore
+from labelmine.labelers import PseudoLabel
+from labelmine.transforms import StudentView, to_original
+
+
+class LabelMemory(Protocol):
+    """Pseudo labels of views by image id."""
+
+    @property
+    def done(self) -> set[str]:
+        """Ids of the images that have their label."""
+        ...
+
+    def add(self, batch: Mapping[str, Any], label: PseudoLabel) -> None:
+        """Take up the labels of a batch; ``batch["id"]`` names its images."""
+        ...
+
+    def get(self, image_id: str) -> tuple[Tensor, Tensor]:
+        """Return mask (K, S, S) and weight (1, S, S) of an image's view, float32 in [0, 1]."""
+        ...
+
+
+class InMemory:
+    """Labels in RAM (8-bit masks, 16-bit weights): for trainers that need no files."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._labels: dict[str, tuple[Tensor, Tensor]] = {}
+
+    @property
+    def done(self) -> set[str]:
+        """Ids of the images that have their label."""
+        return set(self._labels)
+
+    def add(self, batch: Mapping[str, Any], label: PseudoLabel) -> None:
+        """Take up the labels of a batch."""
+        for image_id, mask, weight in zip(batch["id"], label.mask, label.weight, strict=True):
+            self._labels[image_id] = ((mask > 0.5).to("cpu", torch.uint8), weight.to("cpu", torch.float16))
+
+    def get(self, image_id: str) -> tuple[Tensor, Tensor]:
+        """Return the label of an image's view."""
+        mask, weight = self._labels[image_id]
+        return mask.float(), weight.float()
+
+
+class InFiles:
+    """Labels in a ``LabelStore``, at the images' original size; read back into the view when they are needed.
+
+    What is trained on is thus always what the files hold, also after a resume.
+
+    Args:
+        store: The label store.
+        items: Items that may be labelled.
+        view: The view that labels were made in and are trained in.
+    """
+
+    def __init__(self, store: LabelStore, items: Sequence[Item], view: StudentView) -> None:
+        """Keep the store and look items up by id."""
+        self.store = store
+        self.items = {item["id"]: item for item in items}
+        self.view = view
+
+    @property
+    def done(self) -> set[str]:
+        """Ids of the images that have their label."""
+        return self.store.done
+
+    def add(self, batch: Mapping[str, Any], label: PseudoLabel) -> None:
+        """Write the labels of a batch; ``batch["original_size"]`` (B, 2) says at which size."""
+        for index, image_id in enumerate(batch["id"]):
+            size = (int(batch["original_size"][index][0]), int(batch["original_size"][index][1]))
+            mask = to_original(label.mask[index].cpu(), size) > 0.5
+            weight = label.weight[index].cpu()
+            uniform = bool((weight == weight.flatten()[0]).all())
+            record = {
+                **label.source,
+                "score": round(float(label.score[index]), 4),
+                "accepted": bool(label.accepted[index]),
+                "reason": label.reason[index],
+                "weight": round(float(weight.amax()), 4),
+                "prompts": label.prompts[index],
+                "view_size": self.view.image_size,
+            }
+            pixels = None if uniform else to_original(weight, size)[0].numpy()
+            self.store.write(self.items[image_id], mask.numpy(), record, pixels)
+
+    def get(self, image_id: str) -> tuple[Tensor, Tensor]:
+        """Return the label of an image's view."""
+        mask, weight = self.store.read(self.items[image_id])
+        label = torch.from_numpy(mask).float()
+        pixels = torch.as_tensor(weight).float().expand(1, *label.shape[1:])
+        view = self.view({"image": torch.zeros(3, *label.shape[1:]), "label": label, "weight": pixels})
+        return view["label"], view["weight"]

@@ -1,0 +1,34 @@
+"""The student's prediction of a plain view, as every labeler needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from labelmine.labelers.base import StudentNetwork
+from labelmine.networks import probabilities
+
+
+@torch.no_grad()
+def predict(student: StudentNetwork, batch: Mapping[str, Any], exclusive: bool) -> Tensor:
+    """Return (B, K, H, W) probabilities in evaluation mode, 0 in the padding; the student's mode is put back after."""
+    training = isinstance(student, nn.Module) and student.training
+    if isinstance(student, nn.Module):
+        student.eval()
+    try:
+        probability = probabilities(student(batch["image"]), exclusive)
+    finally:
+        if isinstance(student, nn.Module):
+            student.train(training)
+    return probability * (batch["weight"] > 0) if "weight" in batch else probability
+
+
+def agreement(a: Tensor, b: Tensor) -> Tensor:
+    """Return the Dice (B,) of two thresholded masks (B, K, H, W), mean over classes; 1 where both are empty."""
+    first, second = a > 0.5, b > 0.5
+    total = (first.sum((-2, -1)) + second.sum((-2, -1))).float()
+    dice = 2 * (first & second).sum((-2, -1)) / total.clamp(min=1)
+    return torch.where(total > 0, dice, torch.ones_like(dice)).mean(1)

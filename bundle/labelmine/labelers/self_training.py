@@ -1,0 +1,57 @@
+"""Self-training: the student's own confident prediction is the pseudo label. No teacher; the fallback of mining."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from labelmine.labelers.base import PseudoLabel, StudentNetwork
+from labelmine.labelers.prediction import predict
+
+
+class SelfLabeler:
+    """Label images with the student itself.
+
+    An image's score is the mean confidence ``max(p, 1 - p)`` over the pixels of its predicted foreground.
+
+    Args:
+        exclusive: Whether the student's classes exclude each other (softmax).
+        confidence: Pixels whose ``max(p, 1 - p)`` is lower get weight 0.
+        min_score: Labels below this score are not accepted.
+
+    Raises:
+        ValueError: When a threshold is out of its range.
+    """
+
+    def __init__(self, exclusive: bool = False, confidence: float = 0.8, min_score: float = 0.5) -> None:
+        """Check and keep the knobs."""
+        if not 0.5 <= confidence <= 1 or not 0 <= min_score <= 1:
+            raise ValueError(f"expected confidence in [0.5, 1], min_score in [0, 1]. Got: {confidence}, {min_score}")
+        self.exclusive = exclusive
+        self.confidence = confidence
+        self.min_score = min_score
+
+    def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
+        """Label a batch of plain views; see ``Labeler``."""
+        probability = predict(student, batch, self.exclusive)
+        certainty = torch.maximum(probability, 1 - probability).amin(1, keepdim=True)
+        foreground = (probability > 0.5).any(1, keepdim=True)
+        score = _mean_inside(certainty, foreground)
+        found = foreground.flatten(1).any(1)
+        accepted = found & (score >= self.min_score)
+        return PseudoLabel(
+            mask=(probability > 0.5).float(),
+            weight=(certainty >= self.confidence).float() * accepted.reshape(-1, 1, 1, 1),
+            score=score,
+            accepted=accepted,
+            reason=["" if a else "the student found nothing or is unsure" for a in accepted],
+            source={"labeler": "self", "teacher": "", "teacher_sha256": ""},
+            prompts=[[] for _ in accepted],
+        )
+
+
+def _mean_inside(value: Tensor, where: Tensor) -> Tensor:
+    return (value * where).sum((1, 2, 3)) / where.sum((1, 2, 3)).clamp(min=1)

@@ -1,0 +1,42 @@
+"""The teacher's protocol: a large frozen promptable model, paid for once per image."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from labelmine.prompts import Prompts
+
+
+class TeacherMasks(NamedTuple):
+    """What a teacher answers to N prompts.
+
+    Attributes:
+        logits: (N, H, W) float32 mask logits (foreground above 0) at the size of the images given to ``encode``.
+        predicted_iou: (N,) float32, the teacher's own estimate of each mask's IoU, clipped to [0, 1].
+    """
+
+    logits: Tensor
+    predicted_iou: Tensor
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """A frozen promptable segmentation model.
+
+    Attributes:
+        name: Short name for manifests, for example ``compact`` or ``sam_vit_b``.
+        weights_sha256: Hash of the weights file (empty for weights that came from no file).
+    """
+
+    name: str
+    weights_sha256: str
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return (B, C, h, w) embeddings of (B, 3, H, W) float RGB images in [0, 1]; preprocessing included."""
+        ...
+
+    def decode(self, embeddings: Tensor, prompts: Prompts, image_size: tuple[int, int]) -> TeacherMasks:
+        """Answer all N prompts in one call; ``image_size`` is the (H, W) that was given to ``encode``."""
+        ...

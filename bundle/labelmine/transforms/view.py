@@ -1,0 +1,69 @@
+"""The student's view: every image, whole, in one square; and the way back to the original size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from monai.transforms import Transform
+from torch import Tensor
+
+
+class StudentView(Transform):
+    """Resize to ``image_size`` on the longest side and zero-pad at the bottom and right to a square.
+
+    The whole image stays visible, so labels and metrics can go back to the original size. (S1 crops the centre of the
+    shortest side instead: what lies outside could be neither labelled nor measured.)
+
+    Args:
+        image_size: Side of the square in pixels; a multiple of 32, as U-Net++ halves five times.
+
+    Raises:
+        ValueError: When ``image_size`` is no positive multiple of 32.
+
+    Example:
+        >>> sample = {"image": torch.rand(3, 40, 80), "label": torch.ones(1, 40, 80), "is_labeled": True}
+        >>> view = StudentView(64)(sample)
+        >>> view["image"].shape, view["weight"].mean().item()
+        (torch.Size([3, 64, 64]), 0.5)
+    """
+
+    def __init__(self, image_size: int) -> None:
+        """Check and keep the size."""
+        if image_size <= 0 or image_size % 32:
+            raise ValueError(f"image_size: expected a positive multiple of 32. Got: {image_size}")
+        self.image_size = image_size
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a copy with ``image``, ``label`` and ``weight`` (1 inside the image, 0 in the padding) as squares.
+
+        Adds ``original_size``, an int64 tensor (H, W). A ``weight`` (1, H, W) in the input is resized and kept.
+        """
+        image, label = data["image"], data["label"]
+        original = (int(image.shape[-2]), int(image.shape[-1]))
+        weight = data["weight"] if "weight" in data else torch.ones(1, *original)
+        size = view_extent(original, self.image_size)
+        return {
+            **data,
+            "image": self._pad(F.interpolate(image[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)),
+            "label": self._pad(F.interpolate(label[None], size, mode="nearest-exact")[0]),
+            "weight": self._pad(F.interpolate(weight[None], size, mode="nearest-exact")[0]),
+            "original_size": torch.tensor(original),
+        }
+
+    def _pad(self, x: Tensor) -> Tensor:
+        return F.pad(x, (0, self.image_size - x.shape[-1], 0, self.image_size - x.shape[-2]))
+
+
+def view_extent(original: tuple[int, int], image_size: int) -> tuple[int, int]:
+    """Return the (h, w) that an image of size ``original`` (H, W) fills in a view of side ``image_size``."""
+    scale = image_size / max(original)
+    return max(round(original[0] * scale), 1), max(round(original[1] * scale), 1)
+
+
+def to_original(view: Tensor, original: tuple[int, int]) -> Tensor:
+    """Take probabilities or soft masks (C, S, S) of a square view back to (C, H, W), bilinearly."""
+    height, width = view_extent(original, int(view.shape[-1]))
+    return F.interpolate(view[None, :, :height, :width].float(), original, mode="bilinear", align_corners=False)[0]

@@ -1,0 +1,245 @@
+"""Training a student: the batches, MONAI's evaluator and MONAI's trainer, wired as S1 trains.
+
+``configs/train.yaml`` and both stages of ``configs/mine.yaml`` are made of these three functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from ignite.handlers import EarlyStopping
+from ignite.handlers.tqdm_logger import ProgressBar
+from monai.data import CacheDataset, DataLoader
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import (
+    IgniteMetricHandler,
+    LrScheduleHandler,
+    MLFlowHandler,
+    TensorBoardStatsHandler,
+    ValidationHandler,
+)
+from monai.inferers import SimpleInferer
+from monai.metrics import DiceMetric, LossMetric
+from monai.transforms import Compose
+from torch import Tensor
+from torch.utils.data import Dataset, RandomSampler, WeightedRandomSampler
+
+from labelmine.data import ImageSet, Item, LoadItem
+from labelmine.handlers import EpochSeed, History, KeepBest, Resume
+from labelmine.losses import WeightedBCEDiceLoss
+from labelmine.networks import Student, probabilities
+from labelmine.transforms import BatchAugment, StudentView
+
+Batch = Mapping[str, Any]
+
+
+def view_dataset(items: Sequence[Item], images: ImageSet, image_size: int, cache_num: int = 2000) -> CacheDataset:
+    """Return the student's views of items; up to ``cache_num`` of them are read once and kept in memory."""
+    load = LoadItem(images.classes, images.window, images.slice_axis)
+    return CacheDataset(
+        list(items), Compose([load, StudentView(image_size)]), cache_num=cache_num, num_workers=2, progress=False
+    )
+
+
+def student_loader(
+    dataset: Dataset[Any],
+    batch_size: int,
+    shuffle: bool = True,
+    steps: int | None = None,
+    gold_share: float | None = None,
+    num_workers: int = 0,
+) -> DataLoader:
+    """Return a loader of views.
+
+    Args:
+        dataset: Views, as ``view_dataset`` makes them.
+        batch_size: Images per batch.
+        shuffle: Whether to draw in random order (from torch's global generator, which ``EpochSeed`` seeds).
+        steps: Batches per epoch, drawn with replacement; None: one pass over the set. The same number for two students
+            makes their training equally long.
+        gold_share: Expected fraction of gold in a batch of gold and pseudo labels; None: as the set is. Draws with
+            replacement.
+        num_workers: Processes that load; 0 is fastest while views are cached.
+    """
+    sampler = None
+    samples = steps * batch_size if steps else len(dataset)  # type: ignore[arg-type]
+    if shuffle and gold_share is not None:
+        sampler = WeightedRandomSampler(_shares(dataset, gold_share), samples, replacement=True)
+    elif shuffle:
+        sampler = RandomSampler(dataset, replacement=steps is not None, num_samples=samples if steps else None)
+    # A last batch of one image would leave batch normalisation a single value at the deepest layer.
+    drop_last = shuffle and samples > batch_size
+    pin = torch.cuda.is_available()
+    return DataLoader(
+        dataset, batch_size, sampler=sampler, drop_last=drop_last, num_workers=num_workers, pin_memory=pin
+    )
+
+
+def new_student(
+    class_names: Sequence[str],
+    encoder: str,
+    encoder_weights: str | None,
+    exclusive: bool,
+    seed: int,
+    device: torch.device,
+) -> Student:
+    """Return an untrained student; the same seed gives the same one."""
+    torch.manual_seed(seed)
+    return Student(list(class_names), encoder, encoder_weights, exclusive).to(device)
+
+
+class PrepareStudentBatch:
+    """``prepare_batch`` of trainer and evaluator: move to the device, augment, join label and weight.
+
+    Args:
+        augment: Augmentation of whole batches; None for validation.
+    """
+
+    def __init__(self, augment: BatchAugment | None = None) -> None:
+        """Keep the augmentation."""
+        self.augment = augment
+
+    def set_epoch(self, epoch: int) -> None:
+        """Seed the augmentation; see ``EpochSeed``."""
+        if self.augment is not None:
+            self.augment.set_epoch(epoch)
+
+    def __call__(
+        self, batch: Batch, device: torch.device | str, non_blocking: bool = False, **_: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Return images (B, 3, S, S) and targets (B, K + 1, S, S): K label channels, then the weight."""
+        moved = {k: batch[k].to(device, non_blocking=non_blocking) for k in BatchAugment.keys}
+        if self.augment is not None:
+            moved = self.augment(moved)
+        return moved["image"], torch.cat([moved["label"], moved["weight"]], dim=1)
+
+
+def student_evaluator(
+    network: Student, loader: DataLoader, loss: WeightedBCEDiceLoss, device: torch.device, amp: bool = False
+) -> SupervisedEvaluator:
+    """Return an evaluator with ``val_dice`` and ``val_loss`` over views, padding left out, mean over images."""
+
+    def thresholded(output: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        inside = output["label"][:, -1:] > 0
+        mask = (probabilities(output["pred"], network.exclusive) > 0.5) & inside
+        return mask.float(), output["label"][:, :-1] * inside
+
+    def per_image(logits: Tensor, target: Tensor) -> Tensor:
+        return loss.per_image(logits, target)[:, None]
+
+    def raw(output: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return output["pred"].float(), output["label"]
+
+    return SupervisedEvaluator(
+        device=device,
+        val_data_loader=loader,
+        network=network,
+        inferer=SimpleInferer(),
+        prepare_batch=PrepareStudentBatch(),
+        key_val_metric={"val_dice": IgniteMetricHandler(DiceMetric(ignore_empty=False), output_transform=thresholded)},
+        additional_metrics={"val_loss": IgniteMetricHandler(LossMetric(per_image), output_transform=raw)},
+        decollate=False,
+        amp=amp,
+    )
+
+
+def student_trainer(
+    network: Student,
+    loader: DataLoader,
+    evaluator: SupervisedEvaluator,
+    loss: WeightedBCEDiceLoss,
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.ReduceLROnPlateau,
+    max_epochs: int,
+    folder: str,
+    device: torch.device,
+    augment: BatchAugment | None = None,
+    image_size: int = 224,
+    patience: int = 10,
+    seed: int = 0,
+    handlers: Sequence[Any] = (),
+    tracking_uri: str | None = None,
+    amp: bool = False,
+) -> SupervisedTrainer:
+    """Return a trainer that validates each epoch, keeps the best student, stops early and resumes by default.
+
+    Args:
+        network: The student.
+        loader: Training batches; labels of unlabelled rows are filled in by one of ``handlers``.
+        evaluator: Validation, see ``student_evaluator``.
+        loss: Loss of logits and targets with weight, see ``WeightedBCEDiceLoss``.
+        optimizer: Optimizer of the network.
+        scheduler: Lowered on the validation loss.
+        max_epochs: Epochs at most.
+        folder: Where ``best.safetensors``, ``checkpoint.pt``, ``history.csv`` and TensorBoard's files go.
+        device: Where to train.
+        augment: Augmentation of training batches.
+        image_size: Recorded with the student, so that later runs use the same view.
+        patience: Epochs without a lower validation loss after which training stops.
+        seed: Seed of all randomness, with the epoch.
+        handlers: Further handlers, attached first.
+        tracking_uri: MLflow server or folder; None: no MLflow.
+        amp: Automatic mixed precision (GPU only).
+    """
+    where = Path(folder)
+    prepare = PrepareStudentBatch(augment)
+    best = KeepBest(network, where / "best.safetensors", metadata={"image_size": image_size})
+    history = History(where / "history.csv", evaluator, optimizer)
+    trainer = SupervisedTrainer(
+        device=device,
+        max_epochs=max_epochs,
+        train_data_loader=loader,
+        network=network,
+        optimizer=optimizer,
+        loss_function=loss,
+        inferer=SimpleInferer(),
+        prepare_batch=prepare,
+        decollate=False,
+        amp=amp,
+    )
+    early = EarlyStopping(patience, lambda engine: -engine.state.metrics["val_loss"], trainer)
+    best.attach(evaluator)
+    evaluator.add_event_handler(Events.COMPLETED, early)
+    state = {"network": network, "optimizer": optimizer, "scheduler": scheduler, "best": best, "early": early}
+    attached = [
+        *handlers,
+        EpochSeed(seed, [prepare]),
+        ValidationHandler(interval=1, validator=evaluator, epoch_level=True),
+        LrScheduleHandler(scheduler, print_lr=False, step_transform=lambda _: evaluator.state.metrics["val_loss"]),
+        history,
+        TensorBoardStatsHandler(
+            log_dir=str(where / "tensorboard"), output_transform=_loss_of, epoch_event_writer=_curves(evaluator)
+        ),
+        *([MLFlowHandler(tracking_uri=tracking_uri, output_transform=_loss_of)] if tracking_uri else []),
+        Resume(where / "checkpoint.pt", {**state, "history": history}),
+    ]
+    for handler in attached:
+        handler.attach(trainer)
+    ProgressBar(desc=where.name).attach(trainer, output_transform=_loss_of)
+    return trainer
+
+
+def _loss_of(output: Mapping[str, Any]) -> float:
+    return float(output["loss"])
+
+
+def _curves(evaluator: Engine) -> Callable[[Engine, Any], None]:
+    """Return TensorBoard's writer of the validation metrics."""
+
+    def write(engine: Engine, writer: Any) -> None:
+        for name, value in evaluator.state.metrics.items():
+            writer.add_scalar(name, value, engine.state.epoch)
+
+    return write
+
+
+def _shares(dataset: Any, gold_share: float) -> list[float]:
+    gold = [bool("label" in item) for item in dataset.data]
+    n_gold, n_pseudo = sum(gold), len(gold) - sum(gold)
+    if not n_gold or not n_pseudo:
+        return [1.0] * len(gold)
+    return [gold_share / n_gold if g else (1 - gold_share) / n_pseudo for g in gold]
