@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from skimage.measure import find_contours
 
 from labelmine.evaluation.context import Case, Epoch
@@ -25,23 +26,21 @@ from labelmine.evaluation.context import Case, Epoch
 GOLD_COLOUR, PREDICTION_COLOUR, PROMPT_COLOUR = "#ffd400", "#3fd0ff", "#ffffff"
 STUDENT_STYLES = [("#d55e00", "--", "o"), ("#0072b2", "-", "^"), ("#009e73", "-.", "s"), ("#555555", ":", "D")]
 # A dark rim keeps every outline visible on bright highlights and on dark tissue alike.
-_RIM: list[patheffects.AbstractPathEffect] = [patheffects.withStroke(linewidth=3.6, foreground="#000000b0")]
+_RIM: list[patheffects.AbstractPathEffect] = [patheffects.withStroke(linewidth=4.4, foreground="#000000b0")]
 
 
-def learning_curves(histories: Mapping[str, Sequence[Epoch]]) -> bytes:
-    """Training loss and validation Dice by epoch, one line per student; PNG."""
-    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
-    panels = figure.subplots(1, 2)
-    for axes, key, title in zip(panels, ("train_loss", "val_dice"), ("Training loss", "Validation Dice"), strict=True):
-        for (name, history), (colour, line, marker) in zip(histories.items(), _styles(len(histories)), strict=True):
-            known = [(epoch["epoch"], epoch[key]) for epoch in history if {"epoch", key} <= set(epoch)]
-            every = max(1, len(known) // 10)
-            x, y = [e for e, _ in known], [v for _, v in known]
-            axes.plot(x, y, line, color=colour, marker=marker, markevery=every, markersize=4, label=name)
-        _calm(axes, title, "epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    panels[1].set_ylim(0, 1)
-    panels[1].legend(frameon=False, loc="lower right")
+def learning_curve(histories: Mapping[str, Sequence[Epoch]], key: str, title: str) -> bytes:
+    """One figure by epoch (``train_loss``, ``val_dice``), one line per student; PNG."""
+    figure, axes = _plot(title, "epoch")
+    for (name, history), (colour, line, marker) in zip(histories.items(), _styles(len(histories)), strict=True):
+        known = [(epoch["epoch"], epoch[key]) for epoch in history if {"epoch", key} <= set(epoch)]
+        every = max(1, len(known) // 10)
+        x, y = [e for e, _ in known], [v for _, v in known]
+        axes.plot(x, y, line, color=colour, marker=marker, markevery=every, markersize=5, label=name)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if key == "val_dice":
+        axes.set_ylim(0, 1)
+    axes.legend(frameon=False)
     return encode(figure)
 
 
@@ -54,16 +53,14 @@ def dice_by_image(tables: Mapping[str, pd.DataFrame]) -> bytes:
     first = next(iter(tables.values())).sort_values(["dice", "id"]).reset_index(drop=True)
     columns = {name: table.set_index("id")["dice"].reindex(first["id"]).to_numpy() for name, table in tables.items()}
     values, x = np.stack(list(columns.values())), np.arange(len(first))
-    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _plot("Dice of each test image (lines: means)", "images, hardest for the first student at the left")
     axes.vlines(x, values.min(axis=0), values.max(axis=0), color="#b8bec6", linewidth=1, zorder=1)
-    size = float(np.clip(1600 / max(len(first), 1), 6, 30))
+    size = float(np.clip(1800 / max(len(first), 1), 6, 30))
     for (name, dice), (colour, line, marker) in zip(columns.items(), _styles(len(columns)), strict=True):
         hollow = line != "-"
         face = "white" if hollow else colour
         axes.scatter(x, dice, s=size, marker=marker, facecolor=face, edgecolor=colour, label=name, zorder=2)
         axes.axhline(float(dice.mean()), color=colour, linestyle=line, linewidth=1, zorder=0)
-    _calm(axes, "Dice of each test image (lines: means)", "images, from hardest to easiest for the first student")
     axes.set_ylim(-0.03, 1.03)
     axes.set_xticks([])
     axes.legend(frameon=False, loc="lower right")
@@ -130,9 +127,9 @@ def encode(figure: Figure, kind: Literal["png", "webp"] = "png") -> bytes:
 def _draw(axes: Axes, case: Case, prediction: str | None, prompts: bool) -> None:
     axes.imshow(np.clip(case.image, 0, 1), interpolation="antialiased", aspect="auto")
     if prediction is not None and case.gold is not None:
-        _outline(axes, case.gold, GOLD_COLOUR, "-", 2.2)
+        _outline(axes, case.gold, GOLD_COLOUR, "-", 2.4)
     if prediction is not None:
-        _outline(axes, case.predictions[prediction], PREDICTION_COLOUR, (0, (3.2, 1.8)), 2.0)
+        _outline(axes, case.predictions[prediction], PREDICTION_COLOUR, (0, (3.0, 1.6)), 2.6)
     if prompts:
         _draw_prompts(axes, case)
     height, width = case.image.shape[:2]
@@ -152,7 +149,9 @@ def _draw_prompts(axes: Axes, case: Case) -> None:
     for x0, y0, x1, y1 in [] if case.boxes is None else case.boxes:
         # Exclusive ends and pixel centres: the box of pixel 0 alone is 0, 0, 1, 1 and spans -0.5 to 0.5.
         corner, width, height = (float(x0) - 0.5, float(y0) - 0.5), float(x1 - x0), float(y1 - y0)
-        box = Rectangle(corner, width, height, fill=False, linestyle=":", linewidth=2.0, edgecolor=PROMPT_COLOUR)
+        box = Rectangle(
+            corner, width, height, fill=False, linestyle=(0, (1.2, 1.2)), linewidth=2.6, edgecolor=PROMPT_COLOUR
+        )
         box.set_path_effects(_RIM)
         axes.add_patch(box)
     if case.points is None or not len(case.points):
@@ -160,7 +159,7 @@ def _draw_prompts(axes: Axes, case: Case) -> None:
     labels = np.ones(len(case.points), dtype=int) if case.point_labels is None else np.asarray(case.point_labels)
     for label, marker in ((1, "P"), (0, "X")):
         x, y = np.asarray(case.points)[labels == label].T
-        axes.scatter(x, y, marker=marker, s=70, color=PROMPT_COLOUR, edgecolor="black", linewidth=0.9, zorder=3)
+        axes.scatter(x, y, marker=marker, s=130, color=PROMPT_COLOUR, edgecolor="black", linewidth=0.9, zorder=3)
 
 
 def _styles(count: int) -> list[tuple[str, str, str]]:
@@ -168,10 +167,14 @@ def _styles(count: int) -> list[tuple[str, str, str]]:
     return STUDENT_STYLES[1:2] if count == 1 else [STUDENT_STYLES[i % len(STUDENT_STYLES)] for i in range(count)]
 
 
-def _calm(axes: Axes, title: str, x_label: str) -> None:
-    axes.set_title(title, fontsize=10, loc="left")
-    axes.set_xlabel(x_label, fontsize=9)
-    axes.tick_params(labelsize=8)
+def _plot(title: str, x_label: str) -> tuple[Figure, Axes]:
+    # Small paper with normal type, so that the words stay readable at the width of a phone.
+    figure = Figure(figsize=(5.6, 3.3), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=11, loc="left")
+    axes.set_xlabel(x_label, fontsize=10)
+    axes.tick_params(labelsize=9)
     axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes

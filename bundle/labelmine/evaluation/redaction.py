@@ -9,7 +9,7 @@ from typing import Any
 # Absolute, home, relative-with-dots and Windows paths. In quotes a path may hold blanks; bare, it ends at one.
 _START = r"(?:[A-Za-z]:[\\/](?!/)|\\\\|~[\w.-]*/|\.{1,2}/|/(?=[\w.~-]))"
 _QUOTED = re.compile(rf"""(?P<quote>['"])(?:file://)?(?P<path>{_START}.*?)(?P=quote)""")
-_BARE = re.compile(rf"""(?<![\w.\\/])(?:file://)?(?P<path>{_START}[^\s'",;:|<>]*)""")
+_BARE = re.compile(rf"""(?<![\w.\\/<])(?:file://)?(?P<path>{_START}[^\s'",;:|<>]*)""")
 
 
 def without_folders(value: Any) -> Any:

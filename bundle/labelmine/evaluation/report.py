@@ -44,6 +44,7 @@ def write_report(output_dir: Path, context: ReportContext) -> Path:
     """
     folder = output_dir / "report"
     html = _environment().get_template("report.html.j2").render(_view(context, folder / "figures"))
+    _remove_older_cases(folder / "figures", context)
     target = folder / "index.html"
     write_whole(target, html.encode("utf-8"))
     logger.info("report: %s", target)
@@ -77,28 +78,40 @@ def _view(context: ReportContext, folder: Path) -> dict[str, Any]:
 
 
 def _plots(context: ReportContext, summaries: Mapping[str, Any], folder: Path) -> dict[str, Picture | None]:
-    plots: dict[str, Picture | None] = {"dice": None, "curves": None}
+    plots: dict[str, Picture | None] = {"dice": None, "train_loss": None, "val_dice": None}
     if summaries:
         png = figures.dice_by_image({name: context.tables[name] for name in summaries})
         means = ", ".join(f"{name} {page.number(entry['dice']['mean'])}" for name, entry in summaries.items())
         plots["dice"] = _saved(png, folder / "dice_by_image.png", f"Dice of each test image, sorted; means: {means}.")
-    histories = {name: history for name, history in context.histories.items() if history}
-    if histories:
-        png = figures.learning_curves(histories)
-        epochs = ", ".join(f"{name} over {len(history)} epochs" for name, history in histories.items())
-        alt = f"Learning curves, training loss and validation Dice: {epochs}."
-        plots["curves"] = _saved(png, folder / "learning_curves.png", alt)
+    for key, title in (("train_loss", "Training loss"), ("val_dice", "Dice on gold validation")):
+        histories = {n: h for n, h in context.histories.items() if any({"epoch", key} <= set(epoch) for epoch in h)}
+        if histories:
+            ends = ", ".join(f"{name} over {len(history)} epochs" for name, history in histories.items())
+            png = figures.learning_curve(histories, key, title)
+            plots[key] = _saved(png, folder / f"{key}.png", f"{title} by epoch: {ends}.")
     return plots
 
 
 def _cases(cases: Sequence[Case], kind: str, folder: Path) -> list[dict[str, Any]]:
     view = []
     for index, case in enumerate(tqdm(cases, desc=f"report pictures, {kind}", leave=False, disable=None)):
-        # The id may hold folders and any sign; the number keeps names apart after cleaning.
-        name = re.sub(r"[^\w.-]+", "_", case.id)[-60:]
-        write_whole(folder / f"{kind}_{index + 1}_{name}.png", figures.case_row(case))
+        write_whole(folder / _case_name(kind, index, case), figures.case_row(case))
         view.append({"id": case.id, "caption": without_folders(case.caption), "panels": _panels(case)})
     return view
+
+
+def _case_name(kind: str, index: int, case: Case) -> str:
+    # The id may hold folders and any sign; the number keeps names apart after cleaning.
+    return f"{kind}_{index + 1}_{re.sub(r'[^a-zA-Z0-9._-]+', '_', case.id)[-60:]}.png"
+
+
+def _remove_older_cases(folder: Path, context: ReportContext) -> None:
+    """An earlier run into the same folder may have shown other cases; only names this module gives are removed."""
+    shown = {"test": context.test_cases, "pseudo": context.pseudo_cases}
+    current = {_case_name(kind, index, case) for kind, cases in shown.items() for index, case in enumerate(cases)}
+    for path in folder.glob("*.png"):
+        if re.match(r"(test|pseudo)_\d+_", path.name) and path.name not in current:
+            path.unlink()
 
 
 def _panels(case: Case) -> list[Picture]:

@@ -16,12 +16,12 @@ from scipy.stats import bootstrap
 from labelmine.errors import DataError
 from labelmine.evaluation.atomic import write_whole
 
-# Our choice, not a published one: fractions of the image that gold covers. Fixed, so that sets can be compared.
-SIZE_LIMITS = {"small": (0.0, 0.02), "medium": (0.02, 0.10), "large": (0.10, math.inf)}
+# Our choice, not a published one: from which fraction of the image on gold is called so. Fixed, so that sets compare.
+SIZE_FROM = {"small": 0.0, "medium": 0.02, "large": 0.10}
 SIZE_LABELS = {
-    "small": "small (under 2 %)",
-    "medium": "medium (2 to 10 %)",
-    "large": "large (over 10 %)",
+    "small": "small, under 2 %",
+    "medium": "medium, 2 to 10 %",
+    "large": "large, 10 % or more",
     "empty": "no lesion in gold",
 }
 N_RESAMPLES = 2000
@@ -96,8 +96,8 @@ def paired_difference(
 
 def lesion_size(table: pd.DataFrame) -> pd.Series[str]:
     """Name the size of each image's gold: a key of `SIZE_LABELS`; a limit itself belongs to the larger size."""
-    limits = [low for low, _ in SIZE_LIMITS.values()] + [math.inf]
-    sizes = pd.cut(table["gold_area"], limits, labels=list(SIZE_LIMITS), right=False).astype(str)
+    limits = [*SIZE_FROM.values(), math.inf]
+    sizes = pd.cut(table["gold_area"], limits, labels=list(SIZE_FROM), right=False).astype(str)
     return sizes.mask(table["gold_empty"].astype(bool), "empty")
 
 

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from labelmine.evaluation import (
+    Case,
+    PseudoLabelSummary,
+    ReportContext,
+    best_median_worst,
+    evaluate_masks,
+    write_report,
+)
+from labelmine.evaluation import page as words
+
+VOID = {"meta", "img", "br", "path"}
+
+
+class Outline(HTMLParser):
+    """Checks that tags close in order and gathers what tests ask for."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.tags: set[str] = set()
+        self.headings: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag == "img":
+            self.images.append(dict(attrs))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in {"h1", "h2"}:
+            self.headings.append(data.strip())
+
+
+def disc(x: float, size: int = 48) -> np.ndarray:
+    rows, columns = np.mgrid[:size, :size]
+    return ((rows - size / 2) ** 2 + (columns - x) ** 2 < (size / 4) ** 2)[None]
+
+
+def table(shift: float, count: int = 24) -> pd.DataFrame:
+    return evaluate_masks((f"image{i:02d}", disc(24 + shift + i / 6), disc(24)) for i in range(count))
+
+
+def full_context(**changes: object) -> ReportContext:
+    case = Case(
+        id="<script>alert(1)</script>",
+        image=np.random.default_rng(0).random((48, 48, 3)),
+        gold=disc(24),
+        predictions={"supervised": disc(20), "mined": disc(23)},
+        boxes=np.array([[12, 12, 36, 36]]),
+        points=np.array([[24, 24]]),
+        dice={"mined": 0.93},
+        caption="best",
+    )
+    fields: dict[str, object] = {
+        "dataset": "/home/maria/ward",
+        "seed": 7,
+        "tables": {"supervised": table(3), "mined": table(1)},
+        "kept": "mined",
+        "kept_reason": "higher Dice on gold validation",
+        "histories": {"supervised": [{"epoch": 1, "train_loss": 1.0, "val_dice": 0.3}], "mined": []},
+        "pseudo_labels": PseudoLabelSummary(
+            accepted=5,
+            rejected=2,
+            reasons={"disagreement": 2},
+            dice={"mean": 0.7, "n": 7},
+            student_dice={"mean": 0.6},
+            source="prompted, /srv/maria/weights/compact.safetensors",
+        ),
+        "counts": {"n_gold": 12, "n_empty_masks": 1, "other_thing": 3},
+        "quarantined": [("bad<b>.png", "0 bytes: /home/maria/ward/bad.png")],
+        "warnings": ["most gold masks are empty"],
+        "test_cases": [case],
+        "pseudo_cases": [case],
+        "seconds": {"supervised": 61.2, "mining": 3.04},
+        "command": "python -m monai.bundle run --dataset_dir /home/maria/ward",
+        "config": {"dataset_dir": "/home/maria/ward", "prompts": {"box": True}},
+    }
+    return ReportContext(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def full_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with everything on it, drawn once."""
+    return write_report(tmp_path_factory.mktemp("run"), full_context())
+
+
+def test_page_is_whole_self_contained_and_names_no_folder(full_page: Path) -> None:
+    html = full_page.read_text(encoding="utf-8")
+    assert full_page.parts[-2:] == ("report", "index.html")
+    assert not re.search(r"https?://|<script|<link|@import|url\(", html)
+    assert "maria" not in html
+    outline = Outline(html)
+    assert not outline.open
+    assert all((image["src"] or "").startswith("data:image/") and image["alt"] for image in outline.images)
+    assert len(outline.images) == 3 + 2 * 3  # three plots, two cases of three panels
+    assert [heading for heading in outline.headings if heading] == [
+        "Segmentation report",
+        "Results on gold test images",
+        "Test cases",
+        "Pseudo labels",
+        "Training",
+        "Data",
+        "How it was made",
+        "Words on this page",
+    ]
+
+
+def test_ids_and_file_names_are_escaped(full_page: Path) -> None:
+    html = full_page.read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "bad&lt;b&gt;.png" in html
+
+
+def test_page_says_what_the_run_found(full_page: Path) -> None:
+    html = full_page.read_text(encoding="utf-8")
+    for sentence in (
+        "The mined student was kept (higher Dice on gold validation).",
+        "24 gold test images",
+        "5 of 7 pseudo labels were accepted (prompted, compact.safetensors).",
+        "they reach a mean Dice of 0.700; the student&#39;s own masks reach 0.600 (7 images).",
+        "most gold masks are empty",
+        "gold images for training",
+        "other thing",
+        "1 min 01 s",
+        "run --dataset_dir ward",
+        "prompts.box",
+    ):
+        assert sentence in html, sentence
+
+
+def test_pictures_lie_beside_the_page(full_page: Path) -> None:
+    names = {path.name for path in (full_page.parent / "figures").iterdir()}
+    case = "_script_alert_1_script_.png"
+    assert names == {"dice_by_image.png", "train_loss.png", "val_dice.png", f"test_1_{case}", f"pseudo_1_{case}"}
+
+
+def test_pictures_of_older_cases_go_and_those_of_others_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "report" / "figures"
+    folder.mkdir(parents=True)
+    for name in ("test_1_old.png", "pseudo_12_old.png", "mine.png", "test_notes.png"):
+        (folder / name).touch()
+    write_report(tmp_path, ReportContext(dataset="ward", seed=0))
+    assert {path.name for path in folder.iterdir()} == {"mine.png", "test_notes.png"}
+
+
+def test_the_same_run_gives_the_same_page(full_page: Path, tmp_path: Path) -> None:
+    assert write_report(tmp_path, full_context()).read_bytes() == full_page.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        ReportContext(dataset="ward", seed=0),
+        ReportContext(dataset="ward", seed=0, tables={"student": table(2, 3)}),
+        ReportContext(dataset="ward", seed=0, tables={"student": table(2, 0)}),
+        ReportContext(dataset="ward", seed=0, pseudo_labels=PseudoLabelSummary(accepted=0)),
+        ReportContext(dataset="ward", seed=0, test_cases=[Case(id="a", image=np.zeros((8, 8, 3)))]),
+    ],
+    ids=["nothing", "one student", "no images", "no pseudo labels", "image alone"],
+)
+def test_a_page_with_little_is_still_whole(tmp_path: Path, context: ReportContext) -> None:
+    html = write_report(tmp_path, context).read_text(encoding="utf-8")
+    assert not Outline(html).open
+    assert "None" not in html
+    assert "nan" not in html
+
+
+def test_few_test_images_are_called_few(tmp_path: Path) -> None:
+    context = ReportContext(dataset="ward", seed=0, tables={"student": table(2, 3)})
+    assert "Only 3 gold test images" in write_report(tmp_path, context).read_text(encoding="utf-8")
+
+
+def test_two_students_that_cannot_be_told_apart_are_called_so() -> None:
+    even = table(0).assign(dice=[0.5 + 0.1 * (-1) ** i for i in range(24)])
+    odd = table(0).assign(dice=[0.5 - 0.1 * (-1) ** i for i in range(24)])
+    context = ReportContext(dataset="ward", seed=0, tables={"supervised": even, "mined": odd})
+    summaries = {name: {"dice": {"n": 24, "mean": 0.5, "ci95": [0.4, 0.6]}} for name in context.tables}
+    lines = words.headline(context, summaries)
+    assert lines[0] == "Mean Dice of mined on 24 gold test images is 0.500 (95 % interval 0.400 to 0.600)."
+    assert any("cannot be told apart" in line for line in lines)
+    assert any("12 images came out better, 12 worse, 0 about the same" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.42, "0.4 s"), (12.4, "12 s"), (59.7, "1 min 00 s"), (3725, "62 min 05 s")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+def test_several_classes_have_their_table(tmp_path: Path) -> None:
+    mask = np.concatenate([disc(20), disc(28)])
+    rows = evaluate_masks([("a", mask, mask)], ["head", "tail"])
+    html = write_report(tmp_path, ReportContext(dataset="x", seed=0, tables={"s": rows})).read_text(encoding="utf-8")
+    assert "Mean Dice by class" in html
+    assert ">tail<" in html
+
+
+@pytest.mark.shared
+def test_real_polyps(shared_data: Path, tmp_path: Path) -> None:
+    root = shared_data / "kvasir_seg"
+    ids = [path.stem for path in sorted((root / "masks").glob("*.png"))[:12]]
+    gold = {i: np.asarray(Image.open(root / "masks" / f"{i}.png").convert("L"))[None] > 0 for i in ids}
+    grow: Callable[[np.ndarray], np.ndarray] = lambda mask: ndimage.binary_dilation(mask[0], iterations=9)[None]  # noqa: E731
+    rows = evaluate_masks((i, grow(gold[i]), gold[i]) for i in ids)
+    cases = [
+        Case(
+            id=i,
+            image=np.asarray(Image.open(root / "images" / f"{i}.jpg").convert("RGB")) / 255.0,
+            gold=gold[i],
+            predictions={"student": grow(gold[i])},
+            caption=caption,
+        )
+        for caption, i in best_median_worst(rows).items()
+    ]
+    context = ReportContext(dataset="kvasir_seg", seed=0, tables={"student": rows}, test_cases=cases)
+    path = write_report(tmp_path, context)
+    assert 50_000 < path.stat().st_size < 3_000_000
+    assert len(Outline(path.read_text(encoding="utf-8")).images) == 1 + 3 * 2
