@@ -1,0 +1,254 @@
+"""Pseudo labels on disk, written so that a run killed at any moment goes on where it stopped.
+
+A mask is written whole (to a temporary name, then renamed); only then does its line enter ``manifest.jsonl``. So what
+the manifest names exists, and what it does not name is simply made again. Below the store's folder lie:
+
+- ``manifest.jsonl``, one line per label as it is made, and ``manifest.csv``, the same as a table, by ``finish``;
+- ``masks/<id>.png``, 0 and 255 or class values; where classes overlap, the later class wins;
+- ``by_class/<number>_<class>/<id>.png``, 0 and 255, only for images in which classes overlap;
+- ``weights/<id>.png``, 8 bits for weights in [0, 1], only where pixels are weighted;
+- for slices of NIfTI files ``slices/<id>.png`` instead of ``masks/``, and ``masks/<volume>.nii.gz`` by ``finish``.
+
+``masks/`` beside the images is thus an image set again. It holds rejected labels too; the manifest says which they are.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from labelmine.data.classes import ClassMap
+from labelmine.data.headers import NIFTI_SUFFIXES
+from labelmine.data.items import Item
+from labelmine.data.label_volumes import write_label_volumes
+from labelmine.data.sources import relative_name
+from labelmine.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+MANIFEST_NAME = "manifest.jsonl"
+Record = dict[str, Any]
+
+
+class LabelStore:
+    """Pseudo labels of one run; safe to use from several threads of one process.
+
+    Args:
+        folder: Where labels are, or will be; made where missing.
+        classes: Classes of the masks; a store that was begun with other classes is refused.
+        root: Folder of the image set. Records name images relative to it, or by bare file name without it, so that no
+            user's folder is written anywhere.
+        slice_axis: Axis along which NIfTI volumes were cut.
+
+    Raises:
+        DataError: A damaged manifest, or a store of other classes.
+
+    Example:
+        >>> import tempfile
+        >>> store = LabelStore(tempfile.mkdtemp(), ClassMap())
+        >>> item = Item(id="a", image="a.png", group="a")
+        >>> store.write(item, np.ones((1, 4, 6), dtype=bool), {"score": 0.9, "accepted": True})
+        >>> store.done, store.read(item)[0].shape
+        ({'a'}, (1, 4, 6))
+    """
+
+    def __init__(
+        self, folder: str | Path, classes: ClassMap, root: str | Path | None = None, slice_axis: int = -1
+    ) -> None:
+        """Open the store and take up what is done."""
+        self.folder = Path(folder).expanduser()
+        self.classes = classes
+        self.root = None if root is None else Path(root).expanduser().absolute()
+        self.slice_axis = slice_axis
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._refuse_other_classes()
+        self._records = self._read_manifest()
+        self._written: dict[str, Item] = {}
+
+    @property
+    def done(self) -> set[str]:
+        """Ids of the images that have their label."""
+        return set(self._records)
+
+    def records(self) -> list[Record]:
+        """One record per label, in the order they were made; the last one where an image was labelled again."""
+        return [dict(record) for record in self._records.values()]
+
+    def accepted_items(self, items: Iterable[Item]) -> list[Item]:
+        """Those of ``items`` whose label is there and accepted."""
+        return [item for item in items if self._records.get(item["id"], {}).get("accepted", False)]
+
+    def write(
+        self,
+        item: Item,
+        mask: NDArray[Any],
+        record: Mapping[str, Any],
+        weight: NDArray[np.floating[Any]] | None = None,
+    ) -> None:
+        """Write one label, then its line in the manifest.
+
+        Args:
+            item: The image labelled.
+            mask: (K, H, W) bool, or 0 and 1, at the image's original size.
+            record: What is known of the label (source, score, accepted, reason, prompts, sha256 of weights ...), of
+                JSON types, NumPy numbers or tensors. ``id``, ``image`` and the two keys below are added:
+                ``overlap`` (classes overlap) and ``weighted`` (pixels are weighted).
+            weight: (H, W) in [0, 1]; 0 where a pixel abstains. Stored in steps of 1/255.
+
+        Raises:
+            DataError: A mask or a weight of another shape.
+        """
+        mask = np.asarray(mask) > 0
+        if mask.ndim != 3 or len(mask) != len(self.classes):
+            raise DataError(f"{item['id']}: expected a mask ({len(self.classes)}, H, W), got {mask.shape}")
+        if weight is not None and np.shape(weight) != mask.shape[1:]:
+            raise DataError(f"{item['id']}: expected a weight {mask.shape[1:]}, got {np.shape(weight)}")
+        overlap = bool((mask.sum(axis=0) > 1).any())
+        _write_png(self.mask_path(item), self.classes.decode(mask))
+        if overlap:
+            for channel, path in zip(mask, self._class_paths(item), strict=True):
+                _write_png(path, channel.astype(np.uint8) * 255)
+        if weight is not None:
+            _write_png(self._path("weights", item), (np.clip(weight, 0, 1) * 255).round().astype(np.uint8))
+        identity = {"id": item["id"], "image": self._image_name(item)}
+        facts = {"overlap": overlap, "weighted": weight is not None}
+        self._append(item, identity | dict(record) | identity | facts)
+
+    def read(self, item: Item) -> tuple[NDArray[np.uint8], NDArray[np.float32] | float]:
+        """Read the label of an image.
+
+        Returns:
+            Mask (K, H, W) uint8 of 0 and 1, and weight: (H, W) float32 in [0, 1], or 1.0 where pixels are not weighted.
+
+        Raises:
+            DataError: No label, or one whose file was removed or damaged.
+        """
+        record = self._records.get(item["id"])
+        if record is None:
+            raise DataError(f"{item['id']}: no label in {self.folder.name}/{MANIFEST_NAME}; label the image first")
+        if record["overlap"]:
+            mask = np.stack([_read_png(path) > 0 for path in self._class_paths(item)]).astype(np.uint8)
+        else:
+            mask = self.classes.encode(_read_png(self.mask_path(item)))
+        if not record["weighted"]:
+            return mask, 1.0
+        return mask, (_read_png(self._path("weights", item)) / np.float32(255)).astype(np.float32)
+
+    def mask_path(self, item: Item) -> Path:
+        """File of the image's mask: all classes in one picture."""
+        return self._path("slices" if item["image"].lower().endswith(NIFTI_SUFFIXES) else "masks", item)
+
+    def finish(self, items: Iterable[Item] = ()) -> None:
+        """Write ``manifest.csv``, and join slices to ``masks/<volume>.nii.gz`` with the source's geometry.
+
+        Args:
+            items: Items of NIfTI volumes labelled by earlier runs; those written through this object are known.
+        """
+        rows = sorted(self._records.values(), key=lambda record: str(record["id"]))
+        flat = [{key: json.dumps(v) if isinstance(v, list | dict) else v for key, v in row.items()} for row in rows]
+        _replace(self.folder / "manifest.csv", pd.DataFrame(flat).to_csv(index=False).encode())
+        known = {item["id"]: item for item in [*items, *self._written.values()] if item["id"] in self._records}
+        slices = [item for item in known.values() if item["image"].lower().endswith(NIFTI_SUFFIXES)]
+        write_label_volumes(
+            slices, lambda item: _read_png(self.mask_path(item)), self.classes, self.folder / "masks", self.slice_axis
+        )
+
+    def _append(self, item: Item, record: Record) -> None:
+        line = json.dumps(record, default=_plain)
+        with self._lock:
+            with (self.folder / MANIFEST_NAME).open("a", encoding="utf-8") as manifest:
+                manifest.write(line + "\n")
+                manifest.flush()
+                os.fsync(manifest.fileno())
+            self._records[item["id"]] = json.loads(line)
+            self._written[item["id"]] = item
+
+    def _read_manifest(self) -> dict[str, Record]:
+        """Read the manifest; a last line that a kill tore is cut off, so that the next one starts afresh."""
+        path = self.folder / MANIFEST_NAME
+        if not path.is_file():
+            return {}
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            logger.warning("%s: last line is incomplete; its image is labelled again", MANIFEST_NAME)
+            os.truncate(path, len(whole))
+        records: dict[str, Record] = {}
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                record = json.loads(line)
+                records[record["id"]] = record
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(
+                    f"{path}: line {number} is no record ({error!r}). Delete the line; its image is labelled again"
+                ) from error
+        return records
+
+    def _refuse_other_classes(self) -> None:
+        """A mask's values mean nothing without its classes, so the store remembers them."""
+        now = {"names": list(self.classes.names), "values": self.classes.values}
+        path = self.folder / "classes.json"
+        if path.is_file():
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+            if earlier != json.loads(json.dumps(now)):
+                raise DataError(
+                    f"{self.folder}: holds labels of the classes {earlier['names']} with values {earlier['values']}, "
+                    f"expected {now['names']} with {now['values']}. Use another folder, or delete this one"
+                )
+        else:
+            _replace(path, json.dumps(now).encode())
+
+    def _class_paths(self, item: Item) -> Sequence[Path]:
+        names = [re.sub(r"[^\w.-]", "_", name) for name in self.classes.names]
+        return [self._path(f"by_class/{number}_{name}", item) for number, name in enumerate(names, start=1)]
+
+    def _path(self, part: str, item: Item) -> Path:
+        return self.folder / part / f"{item['id']}.png"
+
+    def _image_name(self, item: Item) -> str:
+        path = Path(item["image"])
+        return path.name if self.root is None else relative_name(path.absolute(), self.root)
+
+
+def _plain(value: Any) -> Any:
+    """JSON of NumPy numbers, arrays and tensors."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"expected JSON types, NumPy values or tensors in the record, got {type(value).__name__}")
+
+
+def _write_png(path: Path, pixels: NDArray[Any]) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    _replace(path, buffer.getvalue())
+
+
+def _read_png(path: Path) -> NDArray[Any]:
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture)
+    except OSError as error:
+        raise DataError(
+            f"{path}: label cannot be read ({error}). Delete its line in {MANIFEST_NAME}; its image is labelled again"
+        ) from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file in one step: it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

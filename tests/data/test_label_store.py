@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from labelmine.data.classes import ClassMap
+from labelmine.data.items import Item
+from labelmine.data.label_store import LabelStore
+from labelmine.data.loading import read_label
+from labelmine.errors import DataError
+
+BINARY = ClassMap()
+ORGANS = ClassMap(("liver", "left lung"), (1, 2))
+RECORD = {"source": "prompted", "score": 0.8, "accepted": True, "reason": ""}
+
+
+def _item(name: str = "case_01", suffix: str = ".png") -> Item:
+    return Item(id=name, image=f"/somewhere/anna/set/images/{name}{suffix}", group=name)
+
+
+def _mask(classes: int = 1, seed: int = 0, shape: tuple[int, int] = (20, 30)) -> np.ndarray:
+    """Channels that do not overlap."""
+    values = np.random.default_rng(seed).integers(0, classes + 1, shape)
+    return np.stack([values == number for number in range(1, classes + 1)])
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [BINARY, ORGANS, ClassMap(("a", "b", "c"), (3, 70, 1000)), ClassMap(("red", "blue"), ((255, 0, 0), (0, 0, 255)))],
+)
+def test_round_trip(tmp_path: Path, classes: ClassMap) -> None:
+    mask = _mask(len(classes))
+    LabelStore(tmp_path, classes).write(_item(), mask, RECORD)
+    again = LabelStore(tmp_path, classes)
+    read, weight = again.read(_item())
+    np.testing.assert_array_equal(read, mask)
+    assert read.dtype == np.uint8
+    assert weight == 1.0
+    assert again.done == {"case_01"}
+
+
+def test_file_is_an_ordinary_mask(tmp_path: Path) -> None:
+    mask = _mask(2)
+    store = LabelStore(tmp_path, ORGANS)
+    store.write(_item("video_1/frame_2"), mask, RECORD)
+    path = tmp_path / "masks" / "video_1" / "frame_2.png"
+    assert store.mask_path(_item("video_1/frame_2")) == path
+    np.testing.assert_array_equal(read_label(_item(), path, ORGANS), mask)
+    assert not (tmp_path / "by_class").exists()
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_overlapping_classes_are_kept_apart(tmp_path: Path) -> None:
+    mask = np.zeros((2, 10, 10), dtype=bool)
+    mask[0, :6], mask[1, 4:] = True, True
+    LabelStore(tmp_path, ORGANS).write(_item(), mask, RECORD)
+    np.testing.assert_array_equal(LabelStore(tmp_path, ORGANS).read(_item())[0], mask)
+    assert (tmp_path / "by_class" / "2_left_lung" / "case_01.png").is_file()
+    joined = np.asarray(Image.open(tmp_path / "masks" / "case_01.png"))
+    np.testing.assert_array_equal(joined, ORGANS.decode(mask))
+
+
+def test_weights_keep_steps_of_a_255th(tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).random((20, 30))
+    weight[:5], weight[5:7] = 0, 1
+    LabelStore(tmp_path, BINARY).write(_item(), _mask(), RECORD, weight)
+    read = LabelStore(tmp_path, BINARY).read(_item())[1]
+    assert isinstance(read, np.ndarray)
+    assert read.dtype == np.float32
+    np.testing.assert_allclose(read, weight, atol=0.5 / 255 + 1e-6)
+    assert (read[:5] == 0).all()
+    assert (read[5:7] == 1).all()
+
+
+def test_records_hold_no_user_path(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path, BINARY, root="/somewhere/anna/set")
+    store.write(_item(), _mask(), {**RECORD, "prompts": {"boxes": np.ones((1, 4))}, "predicted_iou": torch.tensor(0.5)})
+    (record,) = LabelStore(tmp_path, BINARY).records()
+    assert (record["id"], record["image"]) == ("case_01", "images/case_01.png")
+    assert record["prompts"] == {"boxes": [[1.0] * 4]}
+    assert record["predicted_iou"] == 0.5
+    LabelStore(tmp_path / "no_root", BINARY).write(_item(), _mask(), RECORD)
+    for path in tmp_path.rglob("manifest*"):
+        assert "anna" not in path.read_text()
+
+
+def test_accepted_items_keep_their_order(tmp_path: Path) -> None:
+    items = [_item(f"case_{number}") for number in range(4)]
+    store = LabelStore(tmp_path, BINARY)
+    for number, item in enumerate(items[:3]):
+        store.write(item, _mask(), {**RECORD, "accepted": number != 1})
+    assert store.accepted_items(items[::-1]) == [items[2], items[0]]
+
+
+def test_labelled_again_the_last_counts(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path, BINARY)
+    store.write(_item(), _mask(seed=1), {**RECORD, "round": 1}, np.zeros((20, 30)))
+    store.write(_item(), _mask(seed=2), {**RECORD, "round": 2})
+    for opened in (store, LabelStore(tmp_path, BINARY)):
+        assert [record["round"] for record in opened.records()] == [2]
+        np.testing.assert_array_equal(opened.read(_item())[0], _mask(seed=2))
+        assert opened.read(_item())[1] == 1.0
+
+
+def test_torn_last_line_is_made_again(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path, BINARY)
+    for number in range(3):
+        store.write(_item(f"case_{number}"), _mask(), RECORD)
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes()[:-10])
+    again = LabelStore(tmp_path, BINARY)
+    assert again.done == {"case_0", "case_1"}
+    again.write(_item("case_2"), _mask(), RECORD)
+    assert LabelStore(tmp_path, BINARY).done == {"case_0", "case_1", "case_2"}
+    assert len(manifest.read_text().splitlines()) == 3
+
+
+def test_mask_without_line_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LabelStore(tmp_path, BINARY)
+    with monkeypatch.context() as patch:
+        patch.setattr(LabelStore, "_append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store.write(_item(), _mask(seed=1), RECORD)
+    assert (tmp_path / "masks" / "case_01.png").is_file()
+    again = LabelStore(tmp_path, BINARY)
+    assert again.done == set()
+    again.write(_item(), _mask(seed=2), RECORD)
+    np.testing.assert_array_equal(again.read(_item())[0], _mask(seed=2))
+
+
+@pytest.mark.slow  # the writer is a process of its own, which imports torch
+def test_killed_writer_goes_on(tmp_path: Path) -> None:
+    program = """
+import sys, numpy as np
+from labelmine.data.label_store import ClassMap, Item, LabelStore
+store = LabelStore(sys.argv[1], ClassMap())
+for n in range(100_000):
+    store.write(Item(id=f"c{n}", image=f"c{n}.png", group="g"), np.full((1, 64, 64), n % 2), {"accepted": True, "n": n})
+"""
+    writer = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
+    manifest = tmp_path / "manifest.jsonl"
+    while writer.poll() is None and not (manifest.is_file() and manifest.stat().st_size > 2000):
+        time.sleep(0.01)
+    writer.kill()
+    assert writer.wait() == -signal.SIGKILL
+    store = LabelStore(tmp_path, BINARY)
+    assert len(store.done) > 10
+    for record in store.records():
+        mask, _ = store.read(Item(id=record["id"], image=record["image"], group="g"))
+        assert (mask == record["n"] % 2).all()
+
+
+def test_finish_writes_a_sorted_table(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path, BINARY)
+    for name in ("b", "a"):
+        store.write(_item(name), _mask(), {**RECORD, "prompts": {"points": [[1, 2]]}})
+    store.finish()
+    table = pd.read_csv(tmp_path / "manifest.csv")
+    assert list(table["id"]) == ["a", "b"]
+    assert json.loads(table["prompts"][0]) == {"points": [[1, 2]]}
+    assert table["accepted"].all()
+
+
+def test_finish_without_labels(tmp_path: Path) -> None:
+    LabelStore(tmp_path, BINARY).finish()
+    assert (tmp_path / "manifest.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("mask", "weight", "message"),
+    [
+        (np.ones((2, 4, 4)), None, r"case_01: expected a mask \(1, H, W\), got \(2, 4, 4\)"),
+        (np.ones((4, 4)), None, r"expected a mask \(1, H, W\), got \(4, 4\)"),
+        (np.ones((1, 4, 4)), np.ones((4, 5)), r"expected a weight \(4, 4\), got \(4, 5\)"),
+    ],
+)
+def test_wrong_shapes(tmp_path: Path, mask: np.ndarray, weight: np.ndarray | None, message: str) -> None:
+    store = LabelStore(tmp_path, BINARY)
+    with pytest.raises(DataError, match=message):
+        store.write(_item(), mask, RECORD, weight)
+    assert store.done == set()
+
+
+def test_other_classes_are_refused(tmp_path: Path) -> None:
+    LabelStore(tmp_path, ORGANS)
+    with pytest.raises(DataError, match=r"holds labels of the classes \['liver', 'left lung'\].*another folder"):
+        LabelStore(tmp_path, BINARY)
+
+
+def test_unknown_image_and_damaged_files(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path, BINARY)
+    with pytest.raises(DataError, match="case_01: no label in"):
+        store.read(_item())
+    store.write(_item(), _mask(), RECORD)
+    store.mask_path(_item()).write_bytes(b"")
+    with pytest.raises(DataError, match=r"case_01.png: label cannot be read .* Delete its line"):
+        store.read(_item())
+    with (tmp_path / "manifest.jsonl").open("a") as manifest:
+        manifest.write("garbage\n")
+    with pytest.raises(DataError, match="line 2 is no record"):
+        LabelStore(tmp_path, BINARY)
+
+
+def test_records_must_be_plain(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"expected JSON types.*got object"):
+        LabelStore(tmp_path, BINARY).write(_item(), _mask(), {"source": object()})
