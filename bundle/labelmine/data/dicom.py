@@ -81,7 +81,7 @@ def _grey(pixels: np.ndarray, dataset: Any, window: Window | None) -> np.ndarray
         return scale_by_window(values, window)
     if dataset.get("VOILUTSequence"):
         bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
-        return _unit_range(apply_voi_lut(values.astype(pixels.dtype), dataset), bits)
+        return _unit_range(apply_voi_lut(values.astype(np.int32), dataset), bits)
     if dataset.get("WindowCenter") not in (None, "") and dataset.get("WindowWidth") not in (None, ""):
         return _own_window(values, dataset)
     if int(dataset.BitsStored) <= 8 and values is pixels:

@@ -24,7 +24,8 @@ from labelmine.errors import DataError
 
 #: Volumes kept decoded, so that neighbouring slices do not decompress their file again.
 CACHED_VOLUMES = 4
-GREY_MODES = ("L", "I", "F")
+#: Pillow's grey modes of more than 8 bits.
+DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "F")
 
 
 def read_image(item: Item, window: Window | None = None, slice_axis: int = -1) -> np.ndarray:
@@ -59,7 +60,7 @@ def read_mask(path: str | Path, frame: int | None = None, slice_axis: int = -1, 
         path: Mask file: PNG, TIFF, BMP, JPEG or NIfTI.
         frame: Slice of a NIfTI volume; ignored for pictures, which hold one mask.
         slice_axis: Axis along which NIfTI volumes are cut.
-        color: Whether RGB colours stand for classes; else a colour mask is left as (H, W, 3) only if stored so.
+        color: Whether RGB colours stand for classes, so that palettes and JPEG values are left as they look.
 
     Returns:
         (H, W) or (H, W, 3), number type as stored.
@@ -85,7 +86,7 @@ def _guarded(path: Path, read: Callable[[], np.ndarray]) -> np.ndarray:
         message = f"{path.name}: content is no image in spite of its suffix; export it again"
         raise DataError(message) from error
     except Exception as error:  # decoders raise whatever damaged bytes happen to trip
-        reason = str(error).replace(str(path), path.name).strip() or type(error).__name__
+        reason = " ".join(str(error).replace(str(path), path.name).split()) or type(error).__name__
         raise DataError(f"{path.name}: cannot be decoded ({reason}); copy or export it again") from error
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] != 3) or pixels.size == 0:
         raise DataError(f"{path.name}: expected (H, W) or (H, W, 3) pixels, got {pixels.shape}")
@@ -150,14 +151,12 @@ def _upright(picture: Image.Image) -> Image.Image:
 def _plain_image(picture: Image.Image) -> Image.Image:
     """Grey of any depth, or RGB, without palette or transparency."""
     picture = _upright(picture)
-    if picture.mode.startswith(GREY_MODES) and picture.mode != "LA" and picture.mode != "LAB":
+    if picture.mode in DEEP_MODES:
         return picture
-    if picture.mode == "1":
-        return picture.convert("L")
     if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
-    return picture.convert("RGB")
+    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
 
 
 def _plain_mask(picture: Image.Image) -> Image.Image:
