@@ -139,7 +139,7 @@ def test_transfer_syntaxes_are_decoded(name):
 def test_twelve_bit_jpeg_is_named_as_unsupported():
     """Its only decoder for Python is GPL; the file is set aside with the reason instead."""
     item = Item({"id": "x", "image": str(dicom_file("JPGExtended.dcm")), "group": "x"})
-    with pytest.raises(DataError, match="JPGExtended.dcm: cannot be decoded .*does not support 'JPEG Extended'"):
+    with pytest.raises(DataError, match=r"JPGExtended.dcm: cannot be decoded .*does not support 'JPEG Extended'"):
         read_image(item)
 
 
@@ -153,7 +153,7 @@ def test_frames_differ():
 def test_files_without_pixels(tmp_path):
     with pytest.raises(DataError, match=r"DICOM file without pixels \(SOP class: RT Plan Storage\); expected an image"):
         read_dicom(dicom_file("rtplan.dcm"))
-    with pytest.raises(DataError, match="DICOM file without pixels .* export it again with its pixel data"):
+    with pytest.raises(DataError, match=r"DICOM file without pixels .* export it again with its pixel data"):
         read_dicom(changed(tmp_path, PixelData=None))
 
 

@@ -108,17 +108,16 @@ def test_mask_volume_of_another_shape(tmp_path, shape):
     for name, size in (("image", (6, 5, 4)), ("mask", shape)):
         nib.save(nib.Nifti1Image(RNG.integers(0, 2, size).astype(np.uint8), np.eye(4)), tmp_path / f"{name}.nii")
     (tmp_path / "set.csv").write_text("image,label\nimage.nii,mask.nii\n")
-    message = rf"mask.nii: mask volume has shape \{shape}, its image \(6, 5, 4\)".replace("\\(", "\\(")
     with pytest.raises(DataError, match=r"no usable image: all 4 were set aside") as caught:
         check_items(find_items(tmp_path / "set.csv"), tmp_path / "quarantine.csv")
-    assert message.replace("\\", "") in str(caught.value)
+    assert f"mask.nii: mask volume has shape {shape}, its image (6, 5, 4)" in str(caught.value)
 
 
 def test_negative_mask_values(tmp_path):
     nib.save(nib.Nifti1Image(np.full((6, 5), 1.0), np.eye(4)), tmp_path / "image.nii")
     nib.save(nib.Nifti1Image(np.full((6, 5), -1.0), np.eye(4)), tmp_path / "mask.nii")
     (tmp_path / "set.csv").write_text("image,label\nimage.nii,mask.nii\n")
-    with pytest.raises(DataError, match="mask.nii: mask holds negative or missing values"):
+    with pytest.raises(DataError, match=r"mask.nii: mask holds negative or missing values"):
         check_items(find_items(tmp_path / "set.csv"), tmp_path / "quarantine.csv")
 
 

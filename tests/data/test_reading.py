@@ -206,7 +206,7 @@ def test_empty_and_foreign_content(tmp_path, name):
 
 
 def test_files_that_do_not_fit(tmp_path):
-    with pytest.raises(DataError, match="gone.png: file does not exist"):
+    with pytest.raises(DataError, match=r"gone.png: file does not exist"):
         read_image(item(tmp_path / "gone.png"))
     (tmp_path / "a.xyz").write_text("?")
     with pytest.raises(DataError, match=r"a.xyz: unknown image format; expected PNG"):
@@ -225,5 +225,5 @@ def test_files_that_do_not_fit(tmp_path):
         read_image(item(Path(str(get_testdata_file("rtplan.dcm", download=False)))))
     colors = nib.Nifti1Image(np.zeros((4, 5, 3), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")]), np.eye(4))
     nib.save(colors, tmp_path / "rgb.nii")
-    with pytest.raises(DataError, match="rgb.nii: NIfTI with compound values"):
+    with pytest.raises(DataError, match=r"rgb.nii: NIfTI with compound values"):
         read_image(item(tmp_path / "rgb.nii", frame=0))

@@ -132,7 +132,7 @@ def test_listing(tmp_path):
 def test_missing_and_empty_sources(tmp_path):
     with pytest.raises(DataError, match="does not exist; give a folder, a CSV or a datalist JSON"):
         find_items(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="no usable image in .* expected PNG, JPEG"):
+    with pytest.raises(DataError, match=r"no usable image in .* expected PNG, JPEG"):
         find_items(tmp_path)
     (tmp_path / "a.nii").write_bytes(b"")
     with pytest.raises(DataError, match=r"first of 1 set aside: file is empty \(0 bytes\)"):

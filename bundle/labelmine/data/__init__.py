@@ -1,28 +1,40 @@
-"""Images and masks: finding them, reading them, checking them."""
+"""Images and masks: finding, reading, checking and splitting them, and keeping the labels made for them."""
 
 from labelmine.data.classes import ClassMap, ClassSpec
+from labelmine.data.duplicates import Pair, near_duplicates
 from labelmine.data.headers import slice_index
+from labelmine.data.image_set import ImageSet, prepare_image_set
 from labelmine.data.integrity import CheckedItems, check_items
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item, Split
+from labelmine.data.label_store import LabelStore
 from labelmine.data.loading import LoadedItem, LoadItem, read_label
+from labelmine.data.phantom import write_phantom_set
 from labelmine.data.reading import read_image, read_mask
 from labelmine.data.sources import SetAside, find_items
+from labelmine.data.splits import split_items
 
 __all__ = [
     "CheckedItems",
     "ClassMap",
     "ClassSpec",
+    "ImageSet",
     "Item",
+    "LabelStore",
     "LoadItem",
     "LoadedItem",
+    "Pair",
     "SetAside",
     "Split",
     "Window",
     "check_items",
     "find_items",
+    "near_duplicates",
+    "prepare_image_set",
     "read_image",
     "read_label",
     "read_mask",
     "slice_index",
+    "split_items",
+    "write_phantom_set",
 ]
