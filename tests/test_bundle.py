@@ -19,11 +19,12 @@ from labelmine.errors import ConfigError
 pytestmark = pytest.mark.filterwarnings("ignore:parsing config_file:UserWarning")
 
 BASE = """
-imports: ["$import pathlib"]
 epochs: 1
 learning_rate: 1.0e-3
 out_file: out.txt
-device: "$torch.device('cpu')"
+classes: {lesion: 1}
+image_file: "$@out_file"
+imports: ["$import pathlib"]
 doubled: "$@epochs * 2"
 net: {_target_: torch.nn.Linear, in_features: 2, out_features: 1}
 initialize: [{_target_: labelmine.bundle.refuse_unknown_overrides}]
@@ -99,7 +100,7 @@ def test_unknown_override_is_refused_with_nearest_and_knobs(configs: Path) -> No
     message = refusal(configs, epoch=5)
     assert message == (
         "unknown override 'epoch' (did you mean 'epochs'?): no config file of this run has that key; "
-        "the knobs are: epochs, learning_rate, out_file, device"
+        "the knobs are: epochs, learning_rate, out_file, classes, image_file"
     )
 
 
@@ -112,7 +113,7 @@ def test_a_knob_of_an_overlay_is_known_only_with_the_overlay(configs: Path) -> N
     assert "unknown override 'image_size'" in refusal(configs, image_size=64)
     message = refusal(configs, "base.yaml", "overlay.yaml", imagesize=64)
     assert "did you mean 'image_size'?" in message
-    assert message.endswith("device, image_size")
+    assert message.endswith("classes, image_file, image_size")
 
 
 def test_args_file_and_tracking_settings_are_understood(configs: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,8 @@ from labelmine.errors import ConfigError, LabelmineError
 if TYPE_CHECKING:
     from monai.bundle import ConfigWorkflow
 
-# Sections that MONAI runs or fills in; they are not knobs to offer in an error.
-_SECTIONS = frozenset({"_meta_", "imports", "initialize", "run", "finalize"})
+# In each config the knobs stand first; the first of these ends them.
+_SECTIONS = frozenset({"imports", "initialize", "run", "finalize"})
 
 
 def bundle_root() -> Path:
@@ -59,10 +60,11 @@ def refuse_unknown_overrides() -> None:
         return
     if _on_command_line():
         say_error_last()
-    declared = _declared(workflow, frames)
-    unknown = sorted(set(workflow.parser.config) - set(declared) - _added_by_monai(frames))
+    contents = _file_contents(workflow, frames)
+    declared = {key.removeprefix("+") for content in contents for key in content}
+    unknown = sorted(set(workflow.parser.config) - declared - _added_by_monai(frames))
     if unknown:
-        raise ConfigError(_complaint(unknown, declared))
+        raise ConfigError(_complaint(unknown, sorted(declared), _knobs(contents)))
 
 
 def say_error_last() -> None:
@@ -118,19 +120,20 @@ def _creation(frames: Sequence[FrameType]) -> Mapping[str, Any]:
     return {}
 
 
-def _declared(workflow: ConfigWorkflow, frames: Sequence[FrameType]) -> dict[str, Any]:
-    """The merged content of the run's config files, without overrides.
+def _file_contents(workflow: ConfigWorkflow, frames: Sequence[FrameType]) -> list[dict[str, Any]]:
+    """What each of the run's config files says, without overrides.
 
     A workflow keeps no list of its files. Built by hand, without ``create_workflow``, it is compared with all configs
     of its folder: that still catches a key that exists nowhere.
     """
     from monai.bundle import ConfigParser
+    from monai.utils import ensure_tuple
 
     files = _creation(frames).get("config_file")
     if files is None:
         folder = Path(workflow.config_root_path)
         files = sorted(str(file) for file in folder.iterdir() if file.suffix in {".json", ".yaml", ".yml"})
-    return dict(ConfigParser.load_config_files(files))
+    return [ConfigParser.load_config_file(file) for file in ensure_tuple(files)]
 
 
 def _added_by_monai(frames: Sequence[FrameType]) -> set[str]:
@@ -146,8 +149,7 @@ def _added_by_monai(frames: Sequence[FrameType]) -> set[str]:
     return {"_meta_", "output_dir", "save_execute_config", *settings["configs"]}
 
 
-def _complaint(unknown: Sequence[str], declared: Mapping[str, Any]) -> str:
-    knobs = [key for key, value in declared.items() if _is_knob(key, value)]
+def _complaint(unknown: Sequence[str], declared: Sequence[str], knobs: Sequence[str]) -> str:
     parts = []
     for key in unknown:
         near = difflib.get_close_matches(key, knobs, n=1) or difflib.get_close_matches(key, declared, n=1)
@@ -158,10 +160,11 @@ def _complaint(unknown: Sequence[str], declared: Mapping[str, Any]) -> str:
     )
 
 
-def _is_knob(key: str, value: object) -> bool:
-    """Whether a user would set it: a plain value, or an expression that stands on no other key."""
-    if key in _SECTIONS or isinstance(value, dict):
-        return False
-    if isinstance(value, list):
-        return not any(isinstance(part, dict) for part in value)
-    return not (isinstance(value, str) and "@" in value)
+def _knobs(contents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys that a user would set, in the order of the files: those before each file's first section."""
+    found: dict[str, None] = {}
+    for content in contents:
+        for key, value in itertools.takewhile(lambda pair: pair[0] not in _SECTIONS, content.items()):
+            if not (isinstance(value, dict) and "_target_" in value) and "::" not in key:
+                found[key.removeprefix("+")] = None
+    return list(found)
