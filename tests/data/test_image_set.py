@@ -32,6 +32,11 @@ def test_phantom_set_is_the_default(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert (tmp_path / "run" / "quarantine.csv").is_file()
 
 
+def test_too_few_phantoms(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="phantom_count: expected 10 or more, got 9"):
+        prepare_image_set(None, str(tmp_path), phantom_count=9)
+
+
 def test_labeled_fraction_drops_more_labels(tmp_path: Path) -> None:
     found = prepare_image_set(None, str(tmp_path), labeled_fraction=0.25, phantom_size=48)
     assert (len(found.train), len(found.unlabeled)) == (6, 78)

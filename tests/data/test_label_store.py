@@ -82,6 +82,11 @@ def test_weights_keep_steps_of_a_255th(tmp_path: Path) -> None:
     assert (read[5:7] == 1).all()
 
 
+def test_one_weight_for_all_pixels(tmp_path: Path) -> None:
+    LabelStore(tmp_path, BINARY).write(_item(), _mask(), {**RECORD, "weight": 0.25})
+    assert LabelStore(tmp_path, BINARY).read(_item())[1] == 0.25
+
+
 def test_records_hold_no_user_path(tmp_path: Path) -> None:
     store = LabelStore(tmp_path, BINARY, root="/somewhere/anna/set")
     store.write(_item(), _mask(), {**RECORD, "prompts": {"boxes": np.ones((1, 4))}, "predicted_iou": torch.tensor(0.5)})

@@ -53,12 +53,14 @@ def test_threshold_does_not_solve_it() -> None:
 
 
 def test_too_small_is_an_error() -> None:
-    with pytest.raises(ValueError, match="32 pixels or more"):
+    with pytest.raises(ConfigError, match="phantom size: expected 32 pixels or more, got 16"):
         phantom(0, 0, 16)
 
 
 def test_written_set(tmp_path: Path) -> None:
-    table = pd.read_csv(write_phantom_set(tmp_path / "set", count=10, seed=5, size=48))
+    table = pd.read_csv(
+        write_phantom_set(tmp_path / "set", n_train=2, n_val=1, n_test=2, seed=5, size=48, n_unlabeled=5)
+    )
     assert list(table["split"]) == ["train"] * 2 + ["val"] + ["test"] * 2 + ["unlabeled"] * 5
     assert list(table.columns) == ["id", "image", "label", "split"]
     image, mask = phantom(5, 4, 48)
@@ -66,13 +68,3 @@ def test_written_set(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "set" / row["image"])), image)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "set" / row["label"])), mask)
     assert not list((tmp_path / "set").glob("*.tmp"))
-
-
-def test_default_set_counts(tmp_path: Path) -> None:
-    table = pd.read_csv(write_phantom_set(tmp_path, size=32))
-    assert dict(table["split"].value_counts()) == {"unlabeled": 60, "train": 24, "test": 24, "val": 12}
-
-
-def test_set_too_small(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="10 images or more of 32 pixels or more, got 9 of 96"):
-        write_phantom_set(tmp_path, count=9)

@@ -17,6 +17,7 @@ from labelmine.data.reading import read_image
 from labelmine.data.sources import SetAside, find_items
 from labelmine.data.split_file import SPLIT_FILE_NAME, load_split, save_split
 from labelmine.data.splits import check_fractions, split_items
+from labelmine.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,8 @@ def prepare_image_set(
         window: (center, width) for images of more than 8 bits; None takes the file's own, else percentiles.
         slice_axis: Axis along which NIfTI volumes are cut.
         phantom_size: Height and width of phantom images in pixels.
-        phantom_count: Number of phantom images.
+        phantom_count: Number of phantom images, 10 or more: a fifth is training gold, a tenth validates, a fifth tests,
+            half is unlabelled with its gold as ``dropped_label``.
 
     Raises:
         ConfigError: Knobs out of range.
@@ -109,7 +111,7 @@ def prepare_image_set(
     folder = Path(output_dir).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     if dataset_dir is None:
-        source = write_phantom_set(folder / "phantom", phantom_count, seed, phantom_size)
+        source = _write_phantoms(folder / "phantom", phantom_count, seed, phantom_size)
     else:
         source = Path(dataset_dir).expanduser()
     checked = _find_and_check(source, folder / QUARANTINE_FILE_NAME, classes, window, slice_axis)
@@ -137,6 +139,13 @@ def prepare_image_set(
     )
     logger.info("%s: %s", image_set.name, ", ".join(f"{key} {value}" for key, value in image_set.summary.items()))
     return image_set
+
+
+def _write_phantoms(folder: Path, count: int, seed: int, size: int) -> Path:
+    if count < 10:
+        raise ConfigError(f"phantom_count: expected 10 or more, got {count}")
+    n_train, n_val, n_test = round(count * 0.2), round(count * 0.1), round(count * 0.2)
+    return write_phantom_set(folder, n_train, n_val, n_test, seed, size, count - n_train - n_val - n_test)
 
 
 def _find_and_check(

@@ -104,8 +104,8 @@ class LabelStore:
             item: The image labelled.
             mask: (K, H, W) bool, or 0 and 1, at the image's original size.
             record: What is known of the label (source, score, accepted, reason, prompts, sha256 of weights ...), of
-                JSON types, NumPy numbers or tensors. ``id``, ``image`` and the two keys below are added:
-                ``overlap`` (classes overlap) and ``weighted`` (pixels are weighted).
+                JSON types, NumPy numbers or tensors; a ``weight`` among it is one weight for all pixels. Added are
+                ``id``, ``image``, ``overlap`` (classes overlap) and ``weighted`` (pixels are weighted).
             weight: (H, W) in [0, 1]; 0 where a pixel abstains. Stored in steps of 1/255.
 
         Raises:
@@ -131,7 +131,8 @@ class LabelStore:
         """Read the label of an image.
 
         Returns:
-            Mask (K, H, W) uint8 of 0 and 1, and weight: (H, W) float32 in [0, 1], or 1.0 where pixels are not weighted.
+            Mask (K, H, W) uint8 of 0 and 1, and weight: (H, W) float32 in [0, 1]; where pixels are not weighted the
+            record's ``weight``, or 1.0 without one.
 
         Raises:
             DataError: No label, or one whose file was removed or damaged.
@@ -144,7 +145,7 @@ class LabelStore:
         else:
             mask = self.classes.encode(_read_png(self.mask_path(item)))
         if not record["weighted"]:
-            return mask, 1.0
+            return mask, float(record.get("weight", 1.0))
         return mask, (_read_png(self._path("weights", item)) / np.float32(255)).astype(np.float32)
 
     def mask_path(self, item: Item) -> Path:

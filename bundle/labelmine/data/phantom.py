@@ -37,13 +37,16 @@ def phantom(seed: int, index: int, size: int = 96) -> tuple[NDArray[np.uint8], N
     Returns:
         Image (size, size, 3) uint8 RGB, and mask (size, size) uint8 holding 0 and 255.
 
+    Raises:
+        ConfigError: A size too small to show lesions.
+
     Example:
         >>> image, mask = phantom(seed=0, index=3)
         >>> image.shape, mask.shape, mask.dtype.name
         ((96, 96, 3), (96, 96), 'uint8')
     """
     if size < 32:
-        raise ValueError(f"size must be 32 pixels or more. Got: {size}")
+        raise ConfigError(f"phantom size: expected 32 pixels or more, got {size}")
     rng = np.random.default_rng([seed, index])
     lesions = [_lesion(rng, size) for _ in range(rng.choice(4, p=LESION_COUNT_PROBABILITIES))]
     if rng.random() < ULTRASOUND_PROBABILITY:
@@ -57,32 +60,35 @@ def phantom(seed: int, index: int, size: int = 96) -> tuple[NDArray[np.uint8], N
     return pixels, np.where(mask & visible, 255, 0).astype(np.uint8)
 
 
-def write_phantom_set(folder: str | Path, count: int = 120, seed: int = 0, size: int = 96) -> Path:
+def write_phantom_set(
+    folder: str | Path,
+    n_train: int = 24,
+    n_val: int = 12,
+    n_test: int = 24,
+    seed: int = 0,
+    size: int = 96,
+    n_unlabeled: int = 0,
+) -> Path:
     """Write a phantom set as ``images/``, ``masks/`` and ``dataset.csv`` with its split.
 
-    A fifth of the images is training gold, a tenth validates, a fifth tests and half is unlabelled, in that order. The
-    unlabelled have masks too, which training does not see: they tell how good pseudo labels are.
+    The unlabelled have masks too, which training does not see: they tell how good pseudo labels are.
 
     Args:
         folder: Where to write; files already there are written anew with the same bytes.
-        count: Number of images, 10 or more; 120 make 24, 12, 24 and 60.
+        n_train: Number of training images.
+        n_val: Number of validation images.
+        n_test: Number of test images.
         seed: Seed of the set.
         size: Height and width in pixels.
+        n_unlabeled: Number of images to mine.
 
     Returns:
         Path of the CSV (columns id, image, label, split), which ``find_items`` reads.
-
-    Raises:
-        ConfigError: Too few or too small images.
     """
-    if count < 10 or size < 32:
-        raise ConfigError(f"phantom set: expected 10 images or more of 32 pixels or more, got {count} of {size}")
     root = Path(folder)
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    n_train, n_val, n_test = round(count * 0.2), round(count * 0.1), round(count * 0.2)
-    splits = ["train"] * n_train + ["val"] * n_val + ["test"] * n_test
-    splits += ["unlabeled"] * (count - len(splits))
+    splits = ["train"] * n_train + ["val"] * n_val + ["test"] * n_test + ["unlabeled"] * n_unlabeled
     rows = [_write_one(root, seed, index, size) | {"split": split} for index, split in enumerate(splits)]
     table = root / "dataset.csv"
     # The table comes last and at once: where it stands, the images stand too.
