@@ -4,7 +4,18 @@ from labelmine.handlers.epoch_seed import EpochSeed
 from labelmine.handlers.history import History
 from labelmine.handlers.keep_best import KeepBest
 from labelmine.handlers.label_memory import InFiles, InMemory, LabelMemory
+from labelmine.handlers.mask_saver import MaskSaver
 from labelmine.handlers.pseudo_labeling import PseudoLabeling
 from labelmine.handlers.resume import Resume
 
-__all__ = ["EpochSeed", "History", "InFiles", "InMemory", "KeepBest", "LabelMemory", "PseudoLabeling", "Resume"]
+__all__ = [
+    "EpochSeed",
+    "History",
+    "InFiles",
+    "InMemory",
+    "KeepBest",
+    "LabelMemory",
+    "MaskSaver",
+    "PseudoLabeling",
+    "Resume",
+]

@@ -1,10 +1,19 @@
 """The Python halves of the configs: what is too long for an expression, and belongs to no single room."""
 
+from labelmine.workflows.inference import (
+    Examination,
+    StudentInferer,
+    find_images,
+    load_predictor,
+    prepare_views,
+    unfinished,
+)
 from labelmine.workflows.mining import Conclusion, best_student
 from labelmine.workflows.prediction import Predictor, compare, evaluate
 from labelmine.workflows.run_folder import RunFolder
 from labelmine.workflows.training import (
     PrepareStudentBatch,
+    TrainingPlan,
     new_student,
     student_evaluator,
     student_loader,
@@ -14,15 +23,22 @@ from labelmine.workflows.training import (
 
 __all__ = [
     "Conclusion",
+    "Examination",
     "Predictor",
     "PrepareStudentBatch",
     "RunFolder",
+    "StudentInferer",
+    "TrainingPlan",
     "best_student",
     "compare",
     "evaluate",
+    "find_images",
+    "load_predictor",
     "new_student",
+    "prepare_views",
     "student_evaluator",
     "student_loader",
     "student_trainer",
+    "unfinished",
     "view_dataset",
 ]

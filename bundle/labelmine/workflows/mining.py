@@ -1,10 +1,11 @@
-"""The end of ``configs/mine.yaml``: keep the better student, examine both on gold, write metrics and report."""
+"""The end of ``configs/mine.yaml`` and ``train.yaml``: keep the better student, examine on gold, write what was found."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class Conclusion:
     Args:
         run: The run's folder.
         images: The image set.
-        store: Pseudo labels.
+        store: Pseudo labels; None where nothing was mined.
         teacher: Asked which of the images it has seen; None: no teacher.
         seed: Seed of the bootstrap.
         device: Where students predict.
@@ -59,7 +60,7 @@ class Conclusion:
         self,
         run: RunFolder,
         images: ImageSet,
-        store: LabelStore,
+        store: LabelStore | None = None,
         teacher: Teacher | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
@@ -82,15 +83,14 @@ class Conclusion:
         tables = {n: evaluate(p, self.images.test, self.images, f"test {n}") for n, p in predictors.items()}
         for name, table in tables.items():
             write_table(self.run.path / f"test_{name}.csv", table)
-        self.store.finish(self.images.unlabeled)
-        pseudo = self._pseudo_labels(predictors["supervised"])
+        pseudo = self._pseudo_labels(self.store, predictors["supervised"]) if self.store else None
         warnings = self._warnings()
         write_metrics(self.run.path / "metrics.json", self._metrics(tables, val, kept, pseudo, warnings))
         reason = "Dice on gold validation: " + ", ".join(f"{n} {v:.3f}" for n, v in val.items())
         context = ReportContext(
             dataset=self.images.name,
             seed=self.seed,
-            title="Mining report",
+            title="Mining report" if self.store else "Training report",
             tables=tables,
             kept=kept,
             kept_reason=reason,
@@ -100,9 +100,9 @@ class Conclusion:
             quarantined=_quarantined(self.run.path / "quarantine.csv"),
             warnings=warnings,
             test_cases=self._test_cases(tables, predictors, kept),
-            pseudo_cases=self._pseudo_cases(predictors["supervised"]),
+            pseudo_cases=self._pseudo_cases(self.store, predictors["supervised"]) if self.store else (),
             seconds=self.run.seconds,
-            command="python -m monai.bundle run --config_file configs/mine.yaml",
+            command=f"python -m monai.bundle run --config_file configs/{'mine' if self.store else 'train'}.yaml",
             config=self.run.settings,
         )
         page = write_report(self.run.path, context)
@@ -116,7 +116,7 @@ class Conclusion:
         tables: Mapping[str, pd.DataFrame],
         val: Mapping[str, float],
         kept: str,
-        pseudo: PseudoLabelSummary,
+        pseudo: PseudoLabelSummary | None,
         warnings: Sequence[str],
     ) -> dict[str, Any]:
         return {
@@ -126,24 +126,19 @@ class Conclusion:
             **{name: summarise(table, self.seed) for name, table in tables.items()},
             "validation_dice": dict(val),
             "kept": kept,
-            "pseudo_labels": {
-                "accepted": pseudo.accepted,
-                "rejected": pseudo.rejected,
-                "reasons": dict(pseudo.reasons),
-                "dice": pseudo.dice,
-                "student_dice": pseudo.student_dice,
-            },
+            **({"pseudo_labels": asdict(pseudo)} if pseudo else {}),
             "warnings": list(warnings),
             "seconds": self.run.seconds,
         }
 
-    def _pseudo_labels(self, student: Predictor) -> PseudoLabelSummary:
-        records = self.store.records()
+    def _pseudo_labels(self, store: LabelStore, student: Predictor) -> PseudoLabelSummary:
+        store.finish(self.images.unlabeled)
+        records = store.records()
         accepted = sum(bool(record["accepted"]) for record in records)
-        known = [i for i in self.store.accepted_items(self.images.unlabeled) if "dropped_label" in i]
+        known = [i for i in store.accepted_items(self.images.unlabeled) if "dropped_label" in i]
         label_dice = student_dice = None
         if known:
-            labels = compare(((item, self.store.read(item)[0] > 0) for item in known), self.images)
+            labels = compare(((item, store.read(item)[0] > 0) for item in known), self.images)
             own = evaluate(student, known, self.images, "student on mined images")
             write_table(self.run.path / "labels" / "against_dropped_gold.csv", labels)
             label_dice, student_dice = (statistics(table, "dice", self.seed) for table in (labels, own))
@@ -189,17 +184,17 @@ class Conclusion:
             )
         return cases
 
-    def _pseudo_cases(self, student: Predictor) -> list[Case]:
+    def _pseudo_cases(self, store: LabelStore, student: Predictor) -> list[Case]:
         items = {item["id"]: item for item in self.images.unlabeled}
         rng = np.random.default_rng(self.seed)
         cases = []
         for accepted, count in EXAMPLES.items():
-            records = [r for r in self.store.records() if bool(r["accepted"]) is accepted and r["id"] in items]
+            records = [r for r in store.records() if bool(r["accepted"]) is accepted and r["id"] in items]
             for index in sorted(rng.permutation(len(records))[:count]):
-                cases.append(self._pseudo_case(items[records[index]["id"]], records[index], student))
+                cases.append(self._pseudo_case(items[records[index]["id"]], records[index], store, student))
         return cases
 
-    def _pseudo_case(self, item: Item, record: Mapping[str, Any], student: Predictor) -> Case:
+    def _pseudo_case(self, item: Item, record: Mapping[str, Any], store: LabelStore, student: Predictor) -> Case:
         image = self._picture(item)
         size = (image.shape[0], image.shape[1])
         extent = view_extent(size, record["view_size"])
@@ -212,7 +207,7 @@ class Conclusion:
             id=item["id"],
             image=image,
             gold=gold_of(item, self.images) if "dropped_label" in item else None,
-            predictions={"student": self._mask(student, item), "pseudo label": self.store.read(item)[0] > 0},
+            predictions={"student": self._mask(student, item), "pseudo label": store.read(item)[0] > 0},
             boxes=np.stack(boxes) if boxes else None,
             points=np.concatenate(points) if points else None,
             point_labels=np.concatenate(labels) if points else None,

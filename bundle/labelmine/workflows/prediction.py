@@ -59,7 +59,7 @@ class Predictor:
         views = Dataset(list(items), Compose([load, StudentView(self.image_size)]))
         device = next(self.student.parameters()).device
         rest = iter(items)
-        for batch in tqdm(DataLoader(views, batch_size), desc=desc, unit="batch"):
+        for batch in tqdm(DataLoader(views, batch_size=batch_size), desc=desc, unit="batch"):
             moved = {key: batch[key].to(device) for key in ("image", "weight")}
             for probability, size in zip(self.probabilities(moved).cpu(), batch["original_size"], strict=True):
                 mask = to_original(probability, (int(size[0]), int(size[1]))) > 0.5

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from monai.handlers import (
     TensorBoardStatsHandler,
     ValidationHandler,
 )
-from monai.inferers import SimpleInferer
+from monai.inferers import Inferer, SimpleInferer
 from monai.metrics import DiceMetric, LossMetric
 from monai.transforms import Compose
 from torch import Tensor
@@ -73,9 +74,13 @@ def student_loader(
         sampler = RandomSampler(dataset, replacement=steps is not None, num_samples=samples if steps else None)
     # A last batch of one image would leave batch normalisation a single value at the deepest layer.
     drop_last = shuffle and samples > batch_size
-    pin = torch.cuda.is_available()
     return DataLoader(
-        dataset, batch_size, sampler=sampler, drop_last=drop_last, num_workers=num_workers, pin_memory=pin
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        drop_last=drop_last,
+        num_workers=num_workers,
+        pin_memory=torch.cuda.is_available(),
     )
 
 
@@ -85,11 +90,54 @@ def new_student(
     encoder_weights: str | None,
     exclusive: bool,
     seed: int,
-    device: torch.device,
+    device: str,
 ) -> Student:
     """Return an untrained student; the same seed gives the same one."""
     torch.manual_seed(seed)
     return Student(list(class_names), encoder, encoder_weights, exclusive).to(device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """How students are trained; both students of a mining run share it.
+
+    Attributes:
+        loss: Loss of logits and weighted targets.
+        optimizer: Makes the optimizer from parameters, for example a partial ``torch.optim.Adam``.
+        scheduler: Makes a schedule from the optimizer; it is stepped with the validation loss.
+        augment: Augmentation of training batches.
+        inferer: How the network is applied to a batch.
+        image_size: Side of the view in pixels, recorded with the student.
+        patience: Epochs without a lower validation loss after which training stops.
+        seed: Seed of all randomness, with the epoch.
+        device: Where to train; mixed precision on a GPU.
+        tracking_uri: MLflow server or folder; None: no MLflow.
+    """
+
+    loss: WeightedBCEDiceLoss
+    optimizer: Callable[[Any], torch.optim.Optimizer]
+    scheduler: Callable[[torch.optim.Optimizer], Any]
+    augment: BatchAugment | None = None
+    inferer: Inferer = field(default_factory=SimpleInferer)
+    image_size: int = 224
+    patience: int = 10
+    seed: int = 0
+    device: str = "cpu"
+    tracking_uri: str | None = None
+
+    @property
+    def amp(self) -> bool:
+        """Whether to train in mixed precision."""
+        return torch.device(self.device).type == "cuda"
+
+    def trackers(self, folder: Path, evaluator: Engine) -> list[Any]:
+        """Return handlers for TensorBoard and, where wanted, MLflow."""
+        tensorboard = TensorBoardStatsHandler(
+            log_dir=str(folder / "tensorboard"), output_transform=_loss_of, epoch_event_writer=_curves(evaluator)
+        )
+        if self.tracking_uri is None:
+            return [tensorboard]
+        return [tensorboard, MLFlowHandler(tracking_uri=self.tracking_uri, output_transform=_loss_of)]
 
 
 class PrepareStudentBatch:
@@ -118,9 +166,7 @@ class PrepareStudentBatch:
         return moved["image"], torch.cat([moved["label"], moved["weight"]], dim=1)
 
 
-def student_evaluator(
-    network: Student, loader: DataLoader, loss: WeightedBCEDiceLoss, device: torch.device, amp: bool = False
-) -> SupervisedEvaluator:
+def student_evaluator(plan: TrainingPlan, network: Student, loader: DataLoader) -> SupervisedEvaluator:
     """Return an evaluator with ``val_dice`` and ``val_loss`` over views, padding left out, mean over images."""
 
     def thresholded(output: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -129,92 +175,74 @@ def student_evaluator(
         return mask.float(), output["label"][:, :-1] * inside
 
     def per_image(logits: Tensor, target: Tensor) -> Tensor:
-        return loss.per_image(logits, target)[:, None]
+        return plan.loss.per_image(logits, target)[:, None]
 
     def raw(output: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         return output["pred"].float(), output["label"]
 
     return SupervisedEvaluator(
-        device=device,
+        device=torch.device(plan.device),
         val_data_loader=loader,
         network=network,
-        inferer=SimpleInferer(),
+        inferer=plan.inferer,
         prepare_batch=PrepareStudentBatch(),
         key_val_metric={"val_dice": IgniteMetricHandler(DiceMetric(ignore_empty=False), output_transform=thresholded)},
         additional_metrics={"val_loss": IgniteMetricHandler(LossMetric(per_image), output_transform=raw)},
         decollate=False,
-        amp=amp,
+        amp=plan.amp,
     )
 
 
 def student_trainer(
+    plan: TrainingPlan,
     network: Student,
     loader: DataLoader,
-    evaluator: SupervisedEvaluator,
-    loss: WeightedBCEDiceLoss,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.ReduceLROnPlateau,
+    val_loader: DataLoader,
     max_epochs: int,
     folder: str,
-    device: torch.device,
-    augment: BatchAugment | None = None,
-    image_size: int = 224,
-    patience: int = 10,
-    seed: int = 0,
     handlers: Sequence[Any] = (),
-    tracking_uri: str | None = None,
-    amp: bool = False,
 ) -> SupervisedTrainer:
     """Return a trainer that validates each epoch, keeps the best student, stops early and resumes by default.
 
     Args:
+        plan: How to train.
         network: The student.
         loader: Training batches; labels of unlabelled rows are filled in by one of ``handlers``.
-        evaluator: Validation, see ``student_evaluator``.
-        loss: Loss of logits and targets with weight, see ``WeightedBCEDiceLoss``.
-        optimizer: Optimizer of the network.
-        scheduler: Lowered on the validation loss.
+        val_loader: Batches of validation gold.
         max_epochs: Epochs at most.
         folder: Where ``best.safetensors``, ``checkpoint.pt``, ``history.csv`` and TensorBoard's files go.
-        device: Where to train.
-        augment: Augmentation of training batches.
-        image_size: Recorded with the student, so that later runs use the same view.
-        patience: Epochs without a lower validation loss after which training stops.
-        seed: Seed of all randomness, with the epoch.
         handlers: Further handlers, attached first.
-        tracking_uri: MLflow server or folder; None: no MLflow.
-        amp: Automatic mixed precision (GPU only).
     """
     where = Path(folder)
-    prepare = PrepareStudentBatch(augment)
-    best = KeepBest(network, where / "best.safetensors", metadata={"image_size": image_size})
-    history = History(where / "history.csv", evaluator, optimizer)
+    prepare = PrepareStudentBatch(plan.augment)
+    optimizer = plan.optimizer(network.parameters())
+    scheduler = plan.scheduler(optimizer)
+    evaluator = student_evaluator(plan, network, val_loader)
     trainer = SupervisedTrainer(
-        device=device,
+        device=torch.device(plan.device),
         max_epochs=max_epochs,
         train_data_loader=loader,
         network=network,
         optimizer=optimizer,
-        loss_function=loss,
-        inferer=SimpleInferer(),
+        loss_function=plan.loss,
+        inferer=plan.inferer,
         prepare_batch=prepare,
         decollate=False,
-        amp=amp,
+        amp=plan.amp,
     )
-    early = EarlyStopping(patience, lambda engine: -engine.state.metrics["val_loss"], trainer)
+    best = KeepBest(network, where / "best.safetensors", metadata={"image_size": plan.image_size})
+    early = EarlyStopping(plan.patience, lambda engine: -engine.state.metrics["val_loss"], trainer)
+    history = History(where / "history.csv", evaluator, optimizer)
     best.attach(evaluator)
     evaluator.add_event_handler(Events.COMPLETED, early)
     state = {"network": network, "optimizer": optimizer, "scheduler": scheduler, "best": best, "early": early}
     attached = [
         *handlers,
-        EpochSeed(seed, [prepare]),
+        EpochSeed(plan.seed, [prepare]),
         ValidationHandler(interval=1, validator=evaluator, epoch_level=True),
         LrScheduleHandler(scheduler, print_lr=False, step_transform=lambda _: evaluator.state.metrics["val_loss"]),
         history,
-        TensorBoardStatsHandler(
-            log_dir=str(where / "tensorboard"), output_transform=_loss_of, epoch_event_writer=_curves(evaluator)
-        ),
-        *([MLFlowHandler(tracking_uri=tracking_uri, output_transform=_loss_of)] if tracking_uri else []),
+        *plan.trackers(where, evaluator),
         Resume(where / "checkpoint.pt", {**state, "history": history}),
     ]
     for handler in attached:

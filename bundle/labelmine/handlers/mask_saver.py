@@ -1,0 +1,45 @@
+"""Write an evaluator's predictions as mask files at the images' original size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+from labelmine.data import Item, LabelStore
+from labelmine.transforms import to_original
+
+
+class MaskSaver:
+    """Write each image's mask as soon as its batch is predicted; a run that was killed goes on with the rest.
+
+    Args:
+        store: Where masks and their manifest go.
+        items: Items of the evaluator's images.
+        record: What the manifest should say of each mask, for example ``{"source": "student"}``.
+    """
+
+    def __init__(self, store: LabelStore, items: Sequence[Item], record: Mapping[str, Any] | None = None) -> None:
+        """Look items up by id."""
+        self.store = store
+        self.items = {item["id"]: item for item in items}
+        self.record = dict(record or {})
+
+    def attach(self, engine: Engine) -> None:
+        """Write after each batch, and the manifest's table and the volumes at the end."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+        engine.add_event_handler(Events.COMPLETED, self.finish)
+
+    def __call__(self, engine: Engine) -> None:
+        """Write the masks of ``engine.state.output["pred"]``, probabilities (B, K, S, S)."""
+        batch = engine.state.batch
+        for image_id, size, probability in zip(
+            batch["id"], batch["original_size"], engine.state.output["pred"], strict=True
+        ):
+            mask = to_original(probability.cpu(), (int(size[0]), int(size[1]))) > 0.5
+            self.store.write(self.items[image_id], mask.numpy(), {"accepted": True, **self.record})
+
+    def finish(self, engine: Engine) -> None:
+        """Write ``manifest.csv`` and join slices to volumes."""
+        self.store.finish(self.items.values())

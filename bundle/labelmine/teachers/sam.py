@@ -1,0 +1,137 @@
+"""SAM and MedSAM as teachers, through segment-anything's own model and preprocessing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from segment_anything import sam_model_registry
+from segment_anything.modeling import Sam
+from segment_anything.utils.transforms import ResizeLongestSide
+from torch import Tensor, nn
+
+from labelmine.errors import ConfigError, WeightsError
+from labelmine.prompts import Prompts
+from labelmine.teachers.base import TeacherMasks
+from labelmine.teachers.build import frozen
+from labelmine.teachers.decoding import decode_prompts, scaled
+from labelmine.teachers.weights import load_state_dict_safely, sha256_of, weights_path
+
+ModelType = Literal["vit_b", "vit_l", "vit_h"]
+Preprocessing = Literal["sam", "medsam"]
+
+
+class SamTeacher(nn.Module):
+    """A ``segment_anything`` model that answers many images and many objects in one call.
+
+    Args:
+        sam: The model.
+        preprocessing: ``sam``: longest side to 1024, SAM's mean and standard deviation, zero padding, exactly as
+            ``SamPredictor``. ``medsam``: squeezed to 1024 x 1024, min-max scaled to [0, 1] (Ma et al. 2024); ask it by
+            box.
+        multimask: Whether to let SAM propose three masks and take the one of highest predicted IoU. MedSAM was trained
+            for its single mask: None takes three with ``sam`` and one with ``medsam``.
+        name: Name for manifests.
+        weights_sha256: Hash of the weights file.
+
+    Raises:
+        ConfigError: When ``preprocessing`` is unknown.
+    """
+
+    def __init__(
+        self,
+        sam: Sam,
+        preprocessing: Preprocessing = "sam",
+        multimask: bool | None = None,
+        name: str = "sam",
+        weights_sha256: str = "",
+    ) -> None:
+        """Keep the model frozen."""
+        super().__init__()
+        if preprocessing not in ("sam", "medsam"):
+            raise ConfigError(f"preprocessing: expected 'sam' or 'medsam'. Got: '{preprocessing}'")
+        self.sam = frozen(sam)
+        self.preprocessing = preprocessing
+        self.multimask = preprocessing == "sam" if multimask is None else multimask
+        self.name = name
+        self.weights_sha256 = weights_sha256
+        self.resize = ResizeLongestSide(sam.image_encoder.img_size)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Return (B, 256, 64, 64) embeddings; see ``Teacher.encode``."""
+        embeddings: Tensor = self.sam.image_encoder(self.preprocess(images))
+        return embeddings
+
+    @torch.no_grad()
+    def decode(self, embeddings: Tensor, prompts: Prompts, image_size: tuple[int, int]) -> TeacherMasks:
+        """Answer all prompts at ``image_size``; see ``Teacher.decode``."""
+        side = self.sam.image_encoder.img_size
+        height, width = self._extent(image_size)
+        asked = scaled(prompts, (width / image_size[1], height / image_size[0]))
+        logits, iou = decode_prompts(self.sam.prompt_encoder, self.sam.mask_decoder, embeddings, asked, self.multimask)
+        best = iou.argmax(1)
+        rows = torch.arange(len(best), device=best.device)
+        chosen = F.interpolate(logits[rows, best][:, None], (side, side), mode="bilinear", align_corners=False)
+        chosen = F.interpolate(chosen[..., :height, :width], image_size, mode="bilinear", align_corners=False)
+        return TeacherMasks(chosen[:, 0], iou[rows, best].clamp(0, 1))
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Turn (B, 3, H, W) in [0, 1] into the encoder's input (B, 3, 1024, 1024)."""
+        side = self.sam.image_encoder.img_size
+        if self.preprocessing == "medsam":
+            x = F.interpolate(images, (side, side), mode="bicubic", align_corners=False, antialias=True)
+            low, high = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
+            return (x - low) / (high - low).clamp(min=1e-8)
+        # SamPredictor resizes 8-bit pictures with PIL; the same here, so that the answers are the same.
+        pictures = (images * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        resized = np.stack([self.resize.apply_image(picture) for picture in pictures])
+        x = torch.from_numpy(resized).permute(0, 3, 1, 2).to(images.device)
+        prepared: Tensor = self.sam.preprocess(x)
+        return prepared
+
+    def _extent(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the (h, w) that an image fills in the encoder's square input."""
+        side = self.sam.image_encoder.img_size
+        if self.preprocessing == "medsam":
+            return side, side
+        height, width = ResizeLongestSide.get_preprocess_shape(size[0], size[1], side)
+        return height, width
+
+
+def build_sam_teacher(
+    weights: str = "sam_vit_b",
+    model_type: ModelType | None = None,
+    preprocessing: Preprocessing | None = None,
+    multimask: bool | None = None,
+    device: str | torch.device = "cpu",
+) -> SamTeacher:
+    """Return a frozen SAM or MedSAM teacher.
+
+    Args:
+        weights: ``sam_vit_b``, ``sam_vit_l``, ``sam_vit_h`` or ``medsam_vit_b`` (downloaded once, hash checked), or the
+            path of such a checkpoint.
+        model_type: Size of the image encoder; None reads it from the name.
+        preprocessing: None: ``medsam`` if the name says so, else ``sam``.
+        multimask: See ``SamTeacher``.
+        device: Where to put it.
+
+    Raises:
+        ConfigError: When the size cannot be told from the name.
+        WeightsError: When the file is missing, unsafe, or does not fit the model.
+    """
+    path = weights_path(weights)
+    kind = model_type or next((k for k in ("vit_b", "vit_l", "vit_h") if k in path.name), None)
+    if kind is None:
+        raise ConfigError(f"{path.name}: its size is not in its name. Set model_type to vit_b, vit_l or vit_h.")
+    state, _ = load_state_dict_safely(path)
+    sam = sam_model_registry[kind](checkpoint=None)
+    try:
+        sam.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise WeightsError(f"{path.name} does not hold the weights of a SAM {kind} model ({first[:200]}).") from error
+    chosen = preprocessing or ("medsam" if "medsam" in path.name.lower() else "sam")
+    return SamTeacher(sam, chosen, multimask, path.stem, sha256_of(path)).to(device)
