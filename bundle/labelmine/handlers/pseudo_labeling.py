@@ -58,6 +58,7 @@ class PseudoLabeling:
         self.schedule = schedule
         self.pseudo_weight = pseudo_weight
         self.memory = memory if memory is not None else InMemory()
+        self._labelled = False
 
     def attach(self, engine: Engine) -> None:
         """Label when ``engine`` starts (one-time) and fill each batch as it arrives."""
@@ -66,13 +67,16 @@ class PseudoLabeling:
         engine.add_event_handler(Events.GET_BATCH_COMPLETED, self.fill)
 
     def label_all(self, engine: Engine | None = None) -> None:
-        """Label every image of the loader that has no label yet; safe to call again."""
+        """Label every image of the loader that has no label yet; a second call does nothing."""
+        if self._labelled:
+            return
         device = _device_of(self.student)
         for batch in tqdm(self.loader or [], desc="pseudo labels", unit="batch"):
             rows = [i for i, image_id in enumerate(batch["id"]) if image_id not in self.memory.done]
             if rows:
                 todo = _to(_rows(batch, torch.tensor(rows)), device)
                 self.memory.add(todo, self.labeler(todo, self.student))
+        self._labelled = True
 
     def fill(self, engine: Engine) -> None:
         """Replace ``label`` and ``weight`` of the unlabelled rows of the batch that ``engine`` is about to see."""
