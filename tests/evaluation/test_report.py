@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from scipy import ndimage
 
 from labelmine.evaluation import (
     Case,
@@ -220,16 +218,16 @@ def test_several_classes_have_their_table(tmp_path: Path) -> None:
 @pytest.mark.shared
 def test_real_polyps(shared_data: Path, tmp_path: Path) -> None:
     root = shared_data / "kvasir_seg"
-    ids = [path.stem for path in sorted((root / "masks").glob("*.png"))[:12]]
+    ids = [path.stem for path in sorted((root / "masks").glob("*.png"))[:5]]
     gold = {i: np.asarray(Image.open(root / "masks" / f"{i}.png").convert("L"))[None] > 0 for i in ids}
-    grow: Callable[[np.ndarray], np.ndarray] = lambda mask: ndimage.binary_dilation(mask[0], iterations=9)[None]  # noqa: E731
-    rows = evaluate_masks((i, grow(gold[i]), gold[i]) for i in ids)
+    answers = {i: np.roll(mask, 20, axis=2) for i, mask in gold.items()}
+    rows = evaluate_masks((i, answers[i], gold[i]) for i in ids)
     cases = [
         Case(
             id=i,
             image=np.asarray(Image.open(root / "images" / f"{i}.jpg").convert("RGB")) / 255.0,
             gold=gold[i],
-            predictions={"student": grow(gold[i])},
+            predictions={"student": answers[i]},
             caption=caption,
         )
         for caption, i in best_median_worst(rows).items()
