@@ -53,7 +53,7 @@ def dice_by_image(tables: Mapping[str, pd.DataFrame]) -> bytes:
     first = next(iter(tables.values())).sort_values(["dice", "id"]).reset_index(drop=True)
     columns = {name: table.set_index("id")["dice"].reindex(first["id"]).to_numpy() for name, table in tables.items()}
     values, x = np.stack(list(columns.values())), np.arange(len(first))
-    figure, axes = _plot("Dice of each test image (lines: means)", "images, hardest for the first student at the left")
+    figure, axes = _plot("Dice of each test image (lines: means)", f"images, sorted by {next(iter(tables))}")
     axes.vlines(x, values.min(axis=0), values.max(axis=0), color="#b8bec6", linewidth=1, zorder=1)
     size = float(np.clip(1800 / max(len(first), 1), 6, 30))
     for (name, dice), (colour, line, marker) in zip(columns.items(), _styles(len(columns)), strict=True):

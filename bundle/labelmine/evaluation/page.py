@@ -11,7 +11,7 @@ from labelmine.evaluation.context import PseudoLabelSummary, ReportContext
 from labelmine.evaluation.redaction import without_folders
 from labelmine.evaluation.summary import SIZE_LABELS, paired_difference
 
-# Below this many test images a mean is mostly chance, and the page says so. Our choice.
+# Below this many test images a mean is too uncertain to rely on, and the page says so. Our choice.
 FEW_IMAGES = 20
 COUNT_LABELS = {
     "n_gold": "gold images for training",
@@ -106,7 +106,7 @@ def warnings(context: ReportContext, summaries: Summaries) -> list[str]:
     lines = [str(without_folders(line)) for line in context.warnings]
     count = max((summary["dice"]["n"] for summary in summaries.values()), default=FEW_IMAGES)
     if count < FEW_IMAGES:
-        lines.append(f"Only {_images(count)}: a mean over so few is mostly chance. Read the pictures first.")
+        lines.append(f"Only {_images(count)}: a mean over so few is uncertain; look at the single images.")
     return lines
 
 
