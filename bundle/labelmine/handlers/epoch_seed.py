@@ -20,8 +20,8 @@ class Seedable(Protocol):
 class EpochSeed:
     """Seed Python, NumPy and torch, and every given object, from ``(seed, epoch)`` at the start of each epoch.
 
-    Samplers that draw from torch's global generator then give the same batches in epoch n, whether the run started there
-    or at epoch 1.
+    Samplers that draw from torch's global generator then give the same batches in epoch n, whether the run started
+    there or at epoch 1.
 
     Args:
         seed: Seed of the run.

@@ -64,4 +64,5 @@ class History:
         self._started = time.perf_counter()
 
     def _collect(self, engine: Engine) -> None:
-        self._losses.append(float(engine.state.output["loss"]))
+        output = engine.state.output
+        self._losses.append((output[0] if isinstance(output, list) else output)["loss"].item())  # a list: decollated

@@ -9,6 +9,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
+from labelmine.errors import ConfigError
 from labelmine.networks import Student
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ class KeepBest:
 
     def __call__(self, engine: Engine) -> None:
         """Save the student if it is the best so far."""
+        if self.metric not in engine.state.metrics:
+            known = ", ".join(engine.state.metrics) or "none"
+            raise ConfigError(f"metric: expected one of the evaluator's metrics ({known}). Got: '{self.metric}'")
         value = float(engine.state.metrics[self.metric])
         if value > self.best:
             self.best = value

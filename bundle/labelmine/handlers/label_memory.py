@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from labelmine.data import Item, LabelStore
+from labelmine.errors import DataError
 from labelmine.labelers import PseudoLabel
 from labelmine.transforms import StudentView, to_original
 
@@ -49,6 +50,8 @@ class InMemory:
 
     def get(self, image_id: str) -> tuple[Tensor, Tensor]:
         """Return the label of an image's view."""
+        if image_id not in self._labels:
+            raise DataError(f"{image_id}: no pseudo label. The loader of unlabelled images must hold each of them.")
         mask, weight = self._labels[image_id]
         return mask.float(), weight.float()
 

@@ -16,6 +16,7 @@ from labelmine.labelers import Labeler
 from labelmine.labelers.base import StudentNetwork
 
 Schedule = Literal["one_time", "continuous"]
+KEYS = ("image", "label", "is_labeled", "id")
 
 
 class PseudoLabeling:
@@ -72,7 +73,8 @@ class PseudoLabeling:
             return
         device = _device_of(self.student)
         for batch in tqdm(self.loader or [], desc="pseudo labels", unit="batch"):
-            rows = [i for i, image_id in enumerate(batch["id"]) if image_id not in self.memory.done]
+            done = self.memory.done
+            rows = [i for i, image_id in enumerate(batch["id"]) if image_id not in done]
             if rows:
                 todo = _to(_rows(batch, torch.tensor(rows)), device)
                 self.memory.add(todo, self.labeler(todo, self.student))
@@ -81,11 +83,22 @@ class PseudoLabeling:
     def fill(self, engine: Engine) -> None:
         """Replace ``label`` and ``weight`` of the unlabelled rows of the batch that ``engine`` is about to see."""
         batch = engine.state.batch
+        missing = [key for key in KEYS if key not in batch]
+        if missing:
+            raise ConfigError(
+                f"batch: pseudo labelling expected the keys {', '.join(KEYS)}. Missing: {', '.join(missing)}"
+            )
         weight = batch.get("weight", torch.ones_like(batch["image"][:, :1]))
         rows = torch.nonzero(~torch.as_tensor(batch["is_labeled"], dtype=torch.bool)).flatten()
         if len(rows):
             mask, trust = self._labels(_rows(batch, rows))
             label, weight = batch["label"].clone(), weight.clone()
+            if mask.shape[1:] != label.shape[1:]:
+                expected, got = tuple(label.shape[1:]), tuple(mask.shape[1:])
+                raise ConfigError(
+                    f"pseudo label of {batch['id'][int(rows[0])]}: expected the shape of 'label', {expected}. "
+                    f"Got: {got}. The labeler must be made for the trainer's classes and views."
+                )
             label[rows] = mask.to(label)
             weight[rows] = weight[rows] * trust.to(weight) * self.pseudo_weight
             batch["label"] = label
@@ -115,6 +128,5 @@ def _to(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def _device_of(student: StudentNetwork) -> torch.device:
-    if isinstance(student, torch.nn.Module):
-        return next(student.parameters()).device
-    return torch.device("cpu")
+    parameter = next(student.parameters(), None) if isinstance(student, torch.nn.Module) else None
+    return torch.device("cpu") if parameter is None else parameter.device

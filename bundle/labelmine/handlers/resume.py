@@ -11,6 +11,9 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 
+from labelmine.errors import WeightsError
+from labelmine.teachers.weights import load_checkpoint
+
 logger = logging.getLogger(__name__)
 
 
@@ -18,11 +21,13 @@ class Resume:
     """Keep one checkpoint with the state of all given objects and of the engine; load it when the run starts.
 
     ignite's and MONAI's checkpoint handlers each do one half and number their files; this keeps one file, replaced
-    atomically, so that there is never a choice of which to resume from.
+    atomically, so that there is never a choice of which to resume from. A training that came to its end, early or not,
+    stays as it is when it is started again; a higher ``max_epochs`` lets it go on.
 
     Args:
         path: The checkpoint file.
-        objects: What has a ``state_dict`` and must survive: network, optimizer, scheduler, handlers with state.
+        objects: What has a ``state_dict`` and must survive: network, optimizer, scheduler, handlers with state. The
+            loss scaler of a MONAI trainer in mixed precision is taken along unasked.
 
     Raises:
         WeightsError: When the file holds code, is damaged, or belongs to another network.
@@ -34,7 +39,7 @@ class Resume:
         self.objects = dict(objects)
 
     def attach(self, engine: Engine) -> None:
-        """Load at the start of ``engine``'s run, save after each epoch (last of that epoch's handlers)."""
+        """Load at the start of ``engine``'s run, save after each epoch; attach last, after all that changes state."""
         engine.add_event_handler(Events.STARTED, self.load)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
@@ -42,16 +47,32 @@ class Resume:
         """Go on from the checkpoint, if there is one."""
         if not self.path.is_file():
             return
-        max_epochs = engine.state.max_epochs
-        state = torch.load(self.path, weights_only=True)
-        Checkpoint.load_objects(to_load={**self.objects, "engine": engine}, checkpoint=state)
-        engine.state.max_epochs = max_epochs
-        logger.info("%s: resumed after epoch %d of %d", self.path.name, engine.state.epoch, max_epochs)
+        try:
+            checkpoint = load_checkpoint(self.path)
+            Checkpoint.load_objects(to_load=self._objects(engine), checkpoint=checkpoint)
+            saved = checkpoint["engine"]
+            epoch = saved["iteration"] // saved["epoch_length"]
+        except (RuntimeError, ValueError, LookupError, TypeError) as error:
+            raise WeightsError(
+                f"{self.path.parent.name}/{self.path.name}: cannot go on from this checkpoint, it is damaged or of "
+                f"another training ({error}). Give the settings it was made with, or delete it to train anew."
+            ) from error
+        engine.state.epoch = epoch
+        engine.state.iteration = epoch * engine.state.epoch_length
+        logger.info("%s: resumed after epoch %d of %d", self.path.parent.name, epoch, engine.state.max_epochs)
+        if checkpoint.get("finished", False) and engine.state.max_epochs <= saved["max_epochs"]:
+            engine.terminate()
 
     def save(self, engine: Engine) -> None:
         """Replace the checkpoint."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        state = {name: thing.state_dict() for name, thing in {**self.objects, "engine": engine}.items()}
+        state: dict[str, Any] = {name: thing.state_dict() for name, thing in self._objects(engine).items()}
+        state["engine"] = dict(engine.state_dict())
+        state["finished"] = bool(engine.should_terminate)
         draft = self.path.with_suffix(".part")
         torch.save(state, draft)
         draft.replace(self.path)
+
+    def _objects(self, engine: Engine) -> dict[str, Any]:
+        scaler = getattr(engine, "scaler", None)
+        return self.objects if scaler is None else {**self.objects, "scaler": scaler}

@@ -1,0 +1,200 @@
+"""The handler in a trainer that knows nothing of labelmine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from monai.data import DataLoader, Dataset
+from monai.engines import SupervisedTrainer
+from monai.losses import DiceCELoss
+from torch import Tensor, nn
+
+from labelmine.errors import ConfigError, DataError
+from labelmine.handlers import InMemory, PseudoLabeling
+from labelmine.labelers import PromptedLabeler, PseudoLabel
+from labelmine.teachers import CompactTeacher
+
+SIZE = 32
+
+
+class Threshold:
+    """A labeler that marks bright red pixels and keeps count of the images it was asked about."""
+
+    def __init__(self, classes: int = 1) -> None:
+        self.classes = classes
+        self.asked: list[str] = []
+
+    def __call__(self, batch: Mapping[str, Any], student: Callable[[Tensor], Tensor]) -> PseudoLabel:
+        self.asked += batch["id"]
+        count = len(batch["image"])
+        return PseudoLabel(
+            mask=bright(batch["image"]).expand(-1, self.classes, -1, -1),
+            weight=torch.full((count, 1, SIZE, SIZE), 0.8),
+            score=torch.full((count,), 0.8),
+            accepted=torch.ones(count, dtype=torch.bool),
+            reason=[""] * count,
+            source={},
+            prompts=[[] for _ in range(count)],
+        )
+
+
+def bright(images: Tensor) -> Tensor:
+    return (images[:, :1] > 0.5).float()
+
+
+def samples(count: int = 6) -> list[dict[str, Any]]:
+    """Every second image has gold, all ones, which no labeler here would answer."""
+    torch.manual_seed(0)
+    return [
+        {
+            "id": f"case_{index}",
+            "image": torch.rand(3, SIZE, SIZE),
+            "label": torch.full((1, SIZE, SIZE), float(index % 2)),
+            "is_labeled": bool(index % 2),
+        }
+        for index in range(count)
+    ]
+
+
+def unlabeled_loader(data: list[dict[str, Any]]) -> DataLoader:
+    return DataLoader(Dataset([sample for sample in data if not sample["is_labeled"]]), batch_size=2)
+
+
+class SpyLoss(DiceCELoss):
+    """A foreign loss of prediction and label that remembers the labels."""
+
+    def __init__(self) -> None:
+        super().__init__(sigmoid=True)
+        self.labels: list[Tensor] = []
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        self.labels.append(target.detach().clone())
+        return super().forward(input, target)
+
+
+def foreign_trainer(data: list[dict[str, Any]], epochs: int = 2, **kwargs: Any) -> tuple[SupervisedTrainer, SpyLoss]:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, 1, 1))
+    loss = SpyLoss()
+    trainer = SupervisedTrainer(
+        torch.device("cpu"), epochs, DataLoader(Dataset(data), batch_size=3), network,
+        torch.optim.SGD(network.parameters(), 0.1), loss, **kwargs,
+    )  # fmt: skip
+    return trainer, loss
+
+
+@pytest.mark.parametrize("schedule", ["one_time", "continuous"])
+@pytest.mark.parametrize("decollate", [True, False])
+def test_a_foreign_loss_sees_gold_and_pseudo_labels(schedule: Any, decollate: bool) -> None:
+    data, labeler = samples(), Threshold()
+    trainer, loss = foreign_trainer(data, decollate=decollate)
+    PseudoLabeling(labeler, trainer.network, unlabeled_loader(data), schedule).attach(trainer)
+    trainer.run()
+
+    expected = [s["label"] if s["is_labeled"] else bright(s["image"][None])[0] for s in data]
+    assert torch.equal(torch.cat(loss.labels), torch.stack(expected * 2))
+    visits = 1 if schedule == "one_time" else 2
+    assert labeler.asked == ["case_0", "case_2", "case_4"] * visits, "gold must never be asked about"
+
+
+@pytest.mark.parametrize("pseudo_weight", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("schedule", ["one_time", "continuous"])
+def test_weights_are_made_and_scaled(schedule: Any, pseudo_weight: float) -> None:
+    data = samples()
+    trainer, _ = foreign_trainer(data, epochs=1, decollate=False)
+    seen: list[Tensor] = []
+    PseudoLabeling(Threshold(), trainer.network, unlabeled_loader(data), schedule, pseudo_weight).attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.state.batch["weight"]))
+    trainer.run()
+    weight = torch.cat(seen)
+    assert weight.shape == (6, 1, SIZE, SIZE)
+    assert torch.equal(weight[1::2], torch.ones(3, 1, SIZE, SIZE))
+    assert weight[::2].unique().tolist() == pytest.approx([0.8 * pseudo_weight], rel=1e-3)
+
+
+def fill(batch: dict[str, Any], labeling: PseudoLabeling) -> dict[str, Any]:
+    engine = Engine(lambda engine, batch: None)
+    engine.state.batch = batch
+    labeling.fill(engine)
+    return batch
+
+
+def test_padding_stays_without_weight() -> None:
+    batch = next(iter(DataLoader(Dataset(samples(4)), batch_size=4)))
+    batch["weight"] = torch.ones(4, 1, SIZE, SIZE)
+    batch["weight"][..., 16:] = 0
+    weight = fill(batch, PseudoLabeling(Threshold(), nn.Identity(), schedule="continuous"))["weight"]
+    assert (weight[..., 16:] == 0).all()
+    assert (weight[..., :16] > 0).all()
+
+
+def test_all_gold_batch_is_left_alone() -> None:
+    batch = next(iter(DataLoader(Dataset(samples(6)[1::2]), batch_size=3)))
+    before, labeler = batch["label"].clone(), Threshold()
+    after = fill(batch, PseudoLabeling(labeler, nn.Identity(), schedule="continuous"))
+    assert torch.equal(after["label"], before)
+    assert torch.equal(after["weight"], torch.ones(3, 1, SIZE, SIZE))
+    assert labeler.asked == []
+
+
+def test_only_what_has_no_label_yet_is_labelled() -> None:
+    data, labeler, memory = samples(8), Threshold(), InMemory()
+    first = next(iter(unlabeled_loader(data)))
+    memory.add(first, labeler(first, nn.Identity()))
+    labeler.asked.clear()
+    labeling = PseudoLabeling(labeler, nn.Conv2d(3, 1, 1), unlabeled_loader(data), memory=memory)
+    labeling.label_all()
+    assert labeler.asked == ["case_4", "case_6"]
+    labeling.label_all()
+    assert labeler.asked == ["case_4", "case_6"]
+
+
+@pytest.mark.parametrize("schedule", ["one_time", "continuous"])
+def test_with_the_real_labeler_and_a_teacher(schedule: Any) -> None:
+    torch.manual_seed(0)
+    data = samples(4)
+    trainer, loss = foreign_trainer(data, epochs=1)
+    labeler = PromptedLabeler(CompactTeacher(64).eval(), min_score=0.0)
+    modes: list[bool] = []
+    PseudoLabeling(labeler, trainer.network, unlabeled_loader(data), schedule).attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_STARTED, lambda engine: modes.append(trainer.network.training))
+    trainer.run()
+    labels = torch.cat(loss.labels)
+    assert torch.equal(labels[1::2], torch.ones(2, 1, SIZE, SIZE))
+    assert set(labels.unique().tolist()) <= {0.0, 1.0}
+    assert all(modes), "the network must train on after it was asked"
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"schedule": "once"}, r"schedule: expected 'one_time' or 'continuous'. Got: 'once'"),
+        ({"schedule": "continuous", "pseudo_weight": 1.5}, r"pseudo_weight: expected a factor in \[0, 1\]. Got: 1.5"),
+        ({"schedule": "one_time"}, r"give it the loader of unlabelled images"),
+    ],
+)
+def test_wrong_knobs(knobs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        PseudoLabeling(Threshold(), nn.Identity(), **knobs)
+
+
+def test_missing_keys_are_named() -> None:
+    labeling = PseudoLabeling(Threshold(), nn.Identity(), schedule="continuous")
+    with pytest.raises(ConfigError, match=r"expected the keys image, label, is_labeled, id. Missing: is_labeled, id"):
+        fill({"image": torch.zeros(1, 3, SIZE, SIZE), "label": torch.zeros(1, 1, SIZE, SIZE)}, labeling)
+
+
+def test_labels_of_other_classes_are_refused() -> None:
+    batch = next(iter(DataLoader(Dataset(samples(2)), batch_size=2)))
+    labeling = PseudoLabeling(Threshold(classes=2), nn.Identity(), schedule="continuous")
+    with pytest.raises(ConfigError, match=r"pseudo label of case_0: expected .*\(1, 32, 32\). Got: \(2, 32, 32\)"):
+        fill(batch, labeling)
+
+
+def test_an_image_that_the_loader_lacks_is_named() -> None:
+    batch = next(iter(DataLoader(Dataset(samples(2)), batch_size=2)))
+    with pytest.raises(DataError, match=r"case_0: no pseudo label"):
+        fill(batch, PseudoLabeling(Threshold(), nn.Identity(), loader=[]))
