@@ -45,7 +45,7 @@ class KnownWeights:
 
 # SAM: sha256 as recorded by micro-sam's model registry and by Git LFS pointers of public mirrors, which agree; the
 # digits in the official names are the first of the files' md5, not of their sha256.
-# MedSAM: the md5 that its Zenodo record states; no sha256 of that file is published.
+# MedSAM: the md5 that public repositories give for its Zenodo record (not seen there ourselves); no sha256 is known.
 KNOWN_WEIGHTS: Mapping[str, KnownWeights] = MappingProxyType(
     {
         "compact": KnownWeights("compact.safetensors"),
@@ -141,7 +141,7 @@ def load_state_dict_safely(path: str | Path) -> tuple[dict[str, Tensor], dict[st
         )
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
-    return _tensors_of(_load_pickle(path), path), {}
+    return _tensors_of(load_checkpoint(path), path), {}
 
 
 def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -152,7 +152,15 @@ def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise _damaged(path, error) from error
 
 
-def _load_pickle(path: Path) -> Any:
+def load_checkpoint(path: str | Path) -> Any:
+    """Load what ``torch.save`` wrote, tensors and plain Python values, on the CPU; nothing in it is executed.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or holds code (refused).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"expected a checkpoint at {path}, found none; check the path")
     try:
         with warnings.catch_warnings():
             # Of a foreign pickle's protocol torch warns before it refuses the file; the refusal says enough.
