@@ -1,4 +1,4 @@
-"""The end of ``configs/mine.yaml`` and ``train.yaml``: keep the better student, examine on gold, write what was found."""
+"""The end of ``configs/mine.yaml`` and ``train.yaml``: keep the better student, examine on gold, write all down."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from labelmine.evaluation import (
     write_report,
     write_table,
 )
+from labelmine.evaluation.atomic import write_whole
 from labelmine.evaluation.summary import statistics
 from labelmine.networks import Student
 from labelmine.teachers import Teacher, seen_images
@@ -79,7 +80,7 @@ class Conclusion:
         predictors = {n: Predictor.load(p, self.device) for n, p in students.items() if p.is_file()}
         val = {n: self._mean(p, self.images.val, f"validate {n}") for n, p in predictors.items()}
         kept = max(val, key=lambda name: val[name])  # the supervised student wins a tie: it comes first
-        _copy(students[kept], self.run.path / "model.safetensors")
+        write_whole(self.run.path / "model.safetensors", students[kept].read_bytes())
         tables = {n: evaluate(p, self.images.test, self.images, f"test {n}") for n, p in predictors.items()}
         for name, table in tables.items():
             write_table(self.run.path / f"test_{name}.csv", table)
@@ -146,24 +147,29 @@ class Conclusion:
         return PseudoLabelSummary(
             accepted=accepted,
             rejected=len(records) - accepted,
-            reasons=Counter(_kind(record["reason"]) for record in records if not record["accepted"]),
+            reasons=dict(Counter(_kind(record["reason"]) for record in records if not record["accepted"])),
             dice=label_dice,
             student_dice=student_dice,
             source=f"{first.get('labeler', 'none')}, teacher {first.get('teacher') or 'none'}",
         )
 
     def _warnings(self) -> list[str]:
-        if self.teacher is None:
-            return []
-        seen = seen_images(self.teacher, {item["image"] for item in self.images.items})
-        if not seen:
-            return []
-        sentence = (
-            f"The teacher '{self.teacher.name}' was trained on {len(seen)} of these images (for example {seen[0]}): "
-            "its figures here prove nothing. Use weights that never saw this set, see models/README.md."
-        )
-        logger.warning(sentence)
-        return [sentence]
+        warnings = []
+        if self.store and not self.images.unlabeled:
+            warnings.append(
+                "All images have gold, so nothing was mined: both students learnt from the same masks. Add images "
+                "without masks, or give --labeled_fraction 0.1 to see what a tenth of the masks is worth."
+            )
+        seen = seen_images(self.teacher, {item["image"] for item in self.images.items}) if self.teacher else []
+        if self.teacher and seen:
+            warnings.append(
+                f"The teacher '{self.teacher.name}' was trained on {len(seen)} of these images "
+                f"(for example {seen[0]}): its figures here prove nothing. Use weights that "
+                "never saw this set, see models/README.md."
+            )
+        for sentence in warnings:
+            logger.warning(sentence)
+        return warnings
 
     def _test_cases(
         self, tables: Mapping[str, pd.DataFrame], predictors: Mapping[str, Predictor], kept: str
@@ -220,12 +226,6 @@ class Conclusion:
     def _picture(self, item: Item) -> Any:
         load = LoadItem(self.images.classes, self.images.window, self.images.slice_axis)
         return load(item)["image"].permute(1, 2, 0).numpy()
-
-
-def _copy(source: Path, target: Path) -> None:
-    draft = target.with_suffix(".part")
-    draft.write_bytes(source.read_bytes())
-    draft.replace(target)
 
 
 def _history(path: Path) -> list[dict[str, float]]:

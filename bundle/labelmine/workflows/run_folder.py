@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from labelmine.errors import ConfigError
+from labelmine.evaluation.atomic import write_whole
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -22,7 +23,8 @@ class RunFolder:
 
     Args:
         folder: The workflow's ``output_dir``; made where missing.
-        settings: Knobs that decide the result, kept in ``config.yaml``.
+        settings: Knobs that decide the result, kept in ``config.yaml`` once the first stage has succeeded: a mistyped
+            folder of images can thus be mended without being taken for another run.
 
     Raises:
         ConfigError: When the folder holds a run with other settings; nothing in it is touched.
@@ -33,7 +35,8 @@ class RunFolder:
         self.path = Path(folder).expanduser()
         self.settings = json.loads(json.dumps(dict(settings), default=str))
         self.path.mkdir(parents=True, exist_ok=True)
-        self._refuse_other_settings(self.path / "config.yaml")
+        self._config = self.path / "config.yaml"
+        self._refuse_other_settings()
         self._times = self.path / "seconds.json"
         self.seconds: dict[str, float] = json.loads(self._times.read_text()) if self._times.is_file() else {}
 
@@ -42,20 +45,18 @@ class RunFolder:
         logger.info("stage %s", name)
         started = time.perf_counter()
         try:
-            return function()
+            result = function()
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 1)
-            draft = self._times.with_suffix(".part")
-            draft.write_text(json.dumps(self.seconds))
-            draft.replace(self._times)
+            write_whole(self._times, json.dumps(self.seconds).encode())
+        if not self._config.is_file():
+            write_whole(self._config, yaml.safe_dump(self.settings, sort_keys=False).encode())
+        return result
 
-    def _refuse_other_settings(self, path: Path) -> None:
-        if not path.is_file():
-            draft = path.with_suffix(".part")
-            draft.write_text(yaml.safe_dump(self.settings, sort_keys=False))
-            draft.replace(path)
+    def _refuse_other_settings(self) -> None:
+        if not self._config.is_file():
             return
-        earlier = yaml.safe_load(path.read_text()) or {}
+        earlier = yaml.safe_load(self._config.read_text()) or {}
         changed = [k for k in self.settings | earlier if self.settings.get(k) != earlier.get(k)]
         if changed:
             pairs = "; ".join(f"{k}: {earlier.get(k)!r} then, {self.settings.get(k)!r} now" for k in changed)

@@ -251,8 +251,8 @@ def student_trainer(
     return trainer
 
 
-def _loss_of(output: Mapping[str, Any]) -> float:
-    return float(output["loss"])
+def _loss_of(output: Mapping[str, Tensor]) -> float:
+    return output["loss"].item()
 
 
 def _curves(evaluator: Engine) -> Callable[[Engine, Any], None]:

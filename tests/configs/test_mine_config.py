@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from labelmine.data import LabelStore
+from labelmine.errors import ConfigError, WeightsError
+from labelmine.handlers import PseudoLabeling
+from labelmine.networks import Student
+from labelmine.teachers import CompactTeacher, save_compact_teacher
+
+
+def metrics_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    return found
+
+
+class Killed(BaseException):
+    """Stands for a kill; nothing catches it."""
+
+
+def without_times(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metrics.items() if key != "seconds"}
+
+
+def labels(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "labels" / "masks").iterdir()}
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "labels" / "manifest.jsonl").read_text().splitlines()
+    return sorted((json.loads(line) for line in lines), key=lambda record: str(record["id"]))
+
+
+def test_files(mined: Any) -> None:
+    names = {path.name for path in mined.folder.iterdir()}
+    assert names >= {
+        "config.yaml", "labels", "metrics.json", "mined", "model.safetensors", "quarantine.csv", "report",
+        "split.json", "supervised", "test_mined.csv", "test_supervised.csv",
+    }  # fmt: skip
+    assert (mined.folder / "report" / "index.html").read_text().startswith("<!")
+    assert not list(mined.folder.rglob("*.part"))
+
+
+def test_metrics(mined: Any) -> None:
+    metrics = mined.metrics
+    assert (metrics["dataset"], metrics["seed"]) == ("phantom", 0)
+    assert [metrics[f"n_{name}"] for name in ("gold", "gold_val", "gold_test", "unlabeled")] == [24, 12, 24, 60]
+    for name in ("supervised", "mined"):
+        for measure in ("dice", "iou"):
+            assert 0 <= metrics[name][measure]["mean"] <= 1
+            assert metrics[name][measure]["n"] == 24
+    assert set(metrics["seconds"]) >= {"data", "supervised", "label", "mined"}
+    pseudo = metrics["pseudo_labels"]
+    assert pseudo["accepted"] + pseudo["rejected"] == metrics["n_unlabeled"]
+    assert pseudo["accepted"] > 0, "a run without a mined label would test nothing"
+    assert pseudo["dice"]["n"] == pseudo["student_dice"]["n"] == pseudo["accepted"]
+
+
+def test_labels(mined: Any) -> None:
+    table = pd.read_csv(mined.folder / "labels" / "manifest.csv", keep_default_na=False)
+    assert len(table) == mined.metrics["n_unlabeled"] == len(labels(mined.folder))
+    assert set(table) >= {"id", "image", "score", "accepted", "reason", "prompts", "teacher", "teacher_sha256"}
+    assert table["teacher"].eq("random").all()
+    assert table["teacher_sha256"].str.fullmatch("[0-9a-f]{64}").all()
+    assert not table["image"].str.startswith("/").any(), "no folder of this machine may be written down"
+
+
+def test_kept_student_is_the_better_one_on_validation(mined: Any) -> None:
+    dice = mined.metrics["validation_dice"]
+    kept = mined.metrics["kept"]
+    assert dice[kept] == max(dice.values())
+    kept_file = mined.folder / kept / "best.safetensors"
+    assert (mined.folder / "model.safetensors").read_bytes() == kept_file.read_bytes()
+    assert Student.load(mined.folder / "model.safetensors")[1]["image_size"] == 64
+
+
+def test_second_start_does_nothing_new(mined: Any, monkeypatch: pytest.MonkeyPatch, run_config: Any) -> None:
+    def forbidden(*_: Any) -> None:
+        raise AssertionError("labelled again")
+
+    kept = ["supervised/checkpoint.pt", "mined/checkpoint.pt", "labels/manifest.jsonl", "split.json", "config.yaml"]
+    before = {name: (mined.folder / name).stat().st_mtime_ns for name in kept}
+    metrics = without_times(mined.metrics)
+    monkeypatch.setattr(LabelStore, "write", forbidden)
+
+    run_config("mine", **mined.knobs)
+
+    assert {name: (mined.folder / name).stat().st_mtime_ns for name in kept} == before
+    assert without_times(mined.metrics) == metrics
+
+
+def test_killed_twice_it_ends_the_same(
+    mined: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_config: Any
+) -> None:
+    knobs = {**mined.knobs, "output_dir": str(tmp_path)}
+    for owner, name, call in ((LabelStore, "write", 11), (PseudoLabeling, "fill", 3)):  # mid-labelling, mid-mined
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, killing(getattr(owner, name), call))
+            with pytest.raises(Killed):
+                run_config("mine", **knobs)
+    assert len(records(tmp_path)) == mined.metrics["n_unlabeled"]
+
+    run_config("mine", **knobs)
+
+    assert labels(tmp_path) == labels(mined.folder)
+    assert records(tmp_path) == records(mined.folder)
+    assert without_times(metrics_of(tmp_path)) == without_times(mined.metrics)
+
+
+def killing(function: Any, call: int) -> Any:
+    """Wrap a method so that its n-th call is the kill."""
+    calls = iter(range(1, call + 1))
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == call:
+            raise Killed
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+def test_a_set_with_gold_alone_is_trained_on_and_said_to_be_so(
+    tmp_path: Path,
+    phantom_folder: Callable[..., Path],
+    teacher_file: str,
+    run_config: Any,
+    small: dict[str, Any],
+) -> None:
+    knobs = {**small, "max_epochs": 1, "teacher_weights": teacher_file, "output_dir": str(tmp_path / "out")}
+    run_config("mine", dataset_dir=str(phantom_folder(10)), **knobs)
+    metrics = metrics_of(tmp_path / "out")
+    assert (metrics["n_unlabeled"], metrics["pseudo_labels"]["accepted"]) == (0, 0)
+    assert metrics["warnings"][0].startswith("All images have gold, so nothing was mined")
+
+
+def test_a_teacher_that_saw_the_images_is_named(
+    tmp_path: Path,
+    phantom_folder: Callable[..., Path],
+    mined: Any,
+    run_config: Any,
+    small: dict[str, Any],
+) -> None:
+    root = phantom_folder(10)
+    seen = [str(root / "images" / "case_03.png")]
+    teacher = save_compact_teacher(CompactTeacher(64), tmp_path / "knows.safetensors", seen)
+    knobs = {**small, "max_epochs": 1, "teacher_weights": str(teacher), "output_dir": str(tmp_path / "out")}
+    run_config("mine", dataset_dir=str(root), labeled_fraction=0.5, **knobs)
+    (warning,) = metrics_of(tmp_path / "out")["warnings"]
+    assert "'knows' was trained on 1 of these images (for example case_03.png)" in warning
+    assert mined.metrics["warnings"] == []
+
+
+def test_changed_settings_are_refused(mined: Any, run_config: Any, refused: Any) -> None:
+    before = (mined.folder / "config.yaml").read_bytes()
+    with refused(ConfigError, r"other settings \(seed: 0 then, 1 now; tau: 0.5 then, 0.4 now\).*another --output_dir"):
+        run_config("mine", **{**mined.knobs, "seed": 1, "tau": 0.4})
+    assert (mined.folder / "config.yaml").read_bytes() == before
+
+
+def test_a_mistyped_knob_is_refused_with_the_nearest(tmp_path: Path, run_config: Any, refused: Any) -> None:
+    with refused(ConfigError, r"unknown override 'max_epoch' \(did you mean 'max_epochs'\?\)"):
+        run_config("mine", max_epoch=1, output_dir=str(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_teacher_stops_before_the_first_training(
+    tmp_path: Path,
+    teacher_file: str,
+    run_config: Any,
+    refused: Any,
+    small: dict[str, Any],
+) -> None:
+    knobs = {**small, "output_dir": str(tmp_path)}
+    with refused(WeightsError, r"a weights file or one of the names compact, .*got 'compcat'"):
+        run_config("mine", teacher_weights="compcat", **knobs)
+    assert not (tmp_path / "supervised").exists()
+    assert not (tmp_path / "config.yaml").exists(), "the mended command must not be taken for other settings"
