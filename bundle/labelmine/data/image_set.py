@@ -83,7 +83,7 @@ def prepare_image_set(
     window: Window | None = None,
     slice_axis: int = -1,
     phantom_size: int = 96,
-    phantom_count: int = 120,
+    phantom_count: int = 160,
 ) -> ImageSet:
     """Find, check and split the images of a run.
 

@@ -123,7 +123,7 @@ def _endoscopy(rng: np.random.Generator, size: int, lesions: list[Field]) -> tup
     flush = rng.uniform(0, 0.35) * _sigmoid(4 * (_noise(rng, size, 3) - 1))
     image = image * (1 - (vessels + flush)[..., None] * np.array([0.25, 0.9, 0.8]))
     for field in lesions:
-        tint = rng.normal(0, 0.10) + rng.choice([-1, 1]) * np.array([0.02, 0.13, 0.11]) * rng.uniform(0.5, 1.6)
+        tint = rng.normal(0, 0.10) + rng.choice([-1, 1], p=[0.8, 0.2]) * np.array([0.02, 0.13, 0.11]) * rng.uniform(1, 2.2)
         pits = rng.uniform(0, 0.12) * _noise(rng, size, size // 4)
         image = image * (1 + (_opacity(rng, field) * (1 + pits))[..., None] * tint + (_inside(field) * pits)[..., None])
     dark = 1 - 0.85 * np.exp(-((distance / rng.uniform(0.15, 0.4)) ** 2)) * (rng.random() < 0.6)
@@ -149,7 +149,7 @@ def _ultrasound(rng: np.random.Generator, size: int, lesions: list[Field]) -> tu
     skin = 0.3 * np.exp(-((depth / 0.06) ** 2))
     echo = echo - lobules + fascia + skin
     for field in lesions:
-        contrast = rng.uniform(0.14, 0.40) * (1 if rng.random() < 0.9 else -0.7)
+        contrast = rng.uniform(0.22, 0.45) * (1 if rng.random() < 0.9 else -0.7)
         inner = 1 + rng.uniform(0, 0.5) * _noise(rng, size, 10)
         echo = echo - contrast * _opacity(rng, field) * inner
         below = np.cumsum(_inside(field), axis=0) / size * (1 - _inside(field))

@@ -8,10 +8,11 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from labelmine.errors import WeightsError
-from labelmine.teachers.weights import load_state_dict_safely
+from labelmine.teachers.weights import load_state_dict_safely, weights_path
 
 RGB = tuple[float, float, float]
 IMAGENET: tuple[RGB, RGB] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+COMPACT_FORMAT = "labelmine-compact-teacher"
 CENTRED: tuple[RGB, RGB] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
@@ -34,17 +35,20 @@ def load_encoder_weights(encoder: nn.Module, name: str, path: str | Path) -> tup
     Raises:
         WeightsError: When the file is missing, unsafe, or lacks weights of this encoder.
     """
-    state, metadata = load_state_dict_safely(path)
+    state, metadata = load_state_dict_safely(weights_path(path))
+    state = {k.removeprefix("image_encoder."): v for k, v in state.items()}  # a compact teacher's encoder
     wanted = {k: v for k, v in encoder.state_dict().items() if not k.endswith("num_batches_tracked")}
+    if metadata.get("format") == COMPACT_FORMAT:
+        wanted = {k: v for k, v in wanted.items() if not k.startswith("features.18.")}  # the teacher ends before it
     missing = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
     if missing:
         raise WeightsError(
-            f"{Path(path).name}: {len(missing)} of {len(wanted)} weights of encoder '{name}' are missing or have another "
+            f"{Path(path).name}: {len(missing)} of {len(wanted)} weights of encoder '{name}' are missing or of another "
             f"shape, first {missing[0]}. Give a file made for '{name}', or set --encoder to the file's own encoder."
         )
     nn.Module.load_state_dict(encoder, {k: state[k].float() for k in wanted}, strict=False)
-    layers = [m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)] if _folded(state) else []
-    return *_normalisation(metadata), layers
+    mean, std = _normalisation(metadata)
+    return mean, std, [m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)] if _folded(state) else []
 
 
 def _folded(state: dict[str, Tensor]) -> bool:
@@ -57,4 +61,5 @@ def _folded(state: dict[str, Tensor]) -> bool:
 def _normalisation(metadata: dict[str, str]) -> tuple[RGB, RGB]:
     if "mean" in metadata and "std" in metadata:
         return tuple(json.loads(metadata["mean"])), tuple(json.loads(metadata["std"]))
-    return CENTRED if metadata.get("input", "").startswith("x/127.5-1") else IMAGENET
+    centred = metadata.get("input", "").startswith("x/127.5-1") or metadata.get("format") == COMPACT_FORMAT
+    return CENTRED if centred else IMAGENET

@@ -51,7 +51,7 @@ def find_images(
     """
     folder = Path(output_dir).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    source = write_phantom_set(folder / "phantom", 12) if dataset_dir is None else Path(dataset_dir).expanduser()
+    source = write_phantom_set(folder / "phantom", 12, 0, 0) if dataset_dir is None else Path(dataset_dir).expanduser()
     known = classes if classes is not None else _numbered(class_names)
     aside: list[Any] = []
     items = find_items(source, slice_axis, aside)
