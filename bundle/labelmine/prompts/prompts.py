@@ -62,7 +62,8 @@ class Prompts:
 
     def to(self, device: torch.device | str) -> Prompts:
         """Return the same prompts on another device."""
-        return Prompts(**{k: v if v is None else v.to(device) for k, v in vars(self).items()})
+        parts: dict[str, Any] = {k: v if v is None else v.to(device) for k, v in vars(self).items()}
+        return Prompts(**parts)
 
     def of_image(self, index: int) -> list[dict[str, Any]]:
         """Return image ``index``'s prompts as JSON-able dicts, for manifests and pictures."""
