@@ -52,6 +52,8 @@ class WeightedBCEDiceLoss(nn.Module):
         Raises:
             ValueError: When the channels of logits and target do not match.
         """
+        # Sums over an image overflow half precision, should the logits come in it.
+        logits, target = logits.float(), target.float()
         label, weight = target[:, :-1], target[:, -1:]
         if logits.shape[1] != label.shape[1] + int(self.exclusive):
             raise ValueError(f"expected {label.shape[1] + int(self.exclusive)} logit channels. Got: {logits.shape[1]}")

@@ -1,4 +1,7 @@
-"""Random grey images: a teacher must not lean on colour alone. (MONAI has no such transform; RandLambdad tracks meta data.)"""
+"""Random grey images: a teacher must not lean on colour alone.
+
+MONAI has no such transform, and its ``RandLambdad`` tracks meta data.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
 
-class RandGreyd(RandomizableTransform, MapTransform):
+class RandGreyd(RandomizableTransform, MapTransform):  # type: ignore[misc]  # MONAI is untyped
     """Replace RGB images (3, H, W) by three equal channels, their ITU-R 601 luma, with a given probability.
 
     Args:

@@ -11,7 +11,7 @@ from monai.transforms import Transform
 from torch import Tensor
 
 
-class StudentView(Transform):
+class StudentView(Transform):  # type: ignore[misc]  # MONAI is untyped
     """Resize to ``image_size`` on the longest side and zero-pad at the bottom and right to a square.
 
     The whole image stays visible, so labels and metrics can go back to the original size. (S1 crops the centre of the
