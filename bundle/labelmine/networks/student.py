@@ -28,13 +28,16 @@ class Student(nn.Module):
 
     Raises:
         ConfigError: When smp does not know the encoder.
-        WeightsError: When the weights file is missing or belongs to another encoder.
+        WeightsError: When the weights file is missing or belongs to another encoder, or smp cannot fetch its own.
 
     Example:
         >>> student = Student(["lesion"], encoder="mobilenet_v2").eval()
         >>> student(torch.rand(1, 3, 64, 64)).shape
         torch.Size([1, 1, 64, 64])
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class Student(nn.Module):
         self.exclusive = exclusive
         hub = encoder_weights if encoder_weights == "imagenet" else None
         outputs = len(self.class_names) + int(exclusive)
-        self.network = smp.UnetPlusPlus(encoder, encoder_weights=hub, in_channels=3, classes=outputs)
+        self.network = _unet(encoder, hub, outputs)
         self._frozen: list[nn.Module] = []
         mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         if encoder_weights and not hub:
@@ -106,7 +109,7 @@ class Student(nn.Module):
             student.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
         except RuntimeError as error:
             raise WeightsError(
-                f"{Path(path).name}: the weights do not fit a {spec['encoder']} U-Net++: {error}"
+                f"{Path(path).name}: the weights do not fit a {spec['encoder']} U-Net++: {str(error)[:300]}"
             ) from error
         return student.eval(), spec
 
@@ -114,6 +117,16 @@ class Student(nn.Module):
 def probabilities(logits: Tensor, exclusive: bool) -> Tensor:
     """Turn logits into (B, K, H, W) foreground probabilities: sigmoid per class, or softmax without background."""
     return logits.softmax(1)[:, 1:] if exclusive else logits.sigmoid()
+
+
+def _unet(encoder: str, weights: str | None, classes: int) -> Any:
+    try:
+        return smp.UnetPlusPlus(encoder, encoder_weights=weights, in_channels=3, classes=classes)
+    except (OSError, KeyError) as error:  # no connection; no such weights for this encoder
+        raise WeightsError(
+            f"encoder_weights: '{weights}' weights for '{encoder}' could not be fetched ({error}). Give the path of a "
+            "weights file, or null for a random start."
+        ) from error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
