@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from labelmine.labelers.base import PseudoLabel, StudentNetwork
@@ -19,9 +20,9 @@ NO_PROMPT = "no prompt: the student found nothing"
 class PromptedLabeler:
     """Label images with a promptable teacher.
 
-    The answers for all objects of a class are united. An image's score is its expected Dice before calibration: the mean
-    of the teacher's predicted IoU (as Dice, ``2 i / (1 + i)``) and of the Dice between student and teacher. An image in
-    which the student finds nothing brings no prompt and abstains.
+    The answers for all objects of a class are united. An image's score is its expected Dice before calibration: the
+    mean of the teacher's predicted IoU (as Dice, ``2 i / (1 + i)``) and of the Dice between student and teacher. An
+    image in which the student finds nothing brings no prompt and abstains.
 
     Args:
         teacher: The frozen teacher.
@@ -88,12 +89,13 @@ class PromptedLabeler:
         objects = answer.logits.float().sigmoid()
         flat = mask.flatten(0, 1)
         place = asked.image_index * probability.shape[1] + asked.class_index
-        mask = flat.index_reduce(0, place, objects, "amax").reshape(mask.shape)
+        where = place.reshape(-1, 1, 1).expand_as(objects)
+        mask = flat.scatter_reduce(0, where, objects, "amax").reshape(mask.shape)
         iou = answer.predicted_iou.float()
         count = torch.bincount(asked.image_index, minlength=len(images)).clamp(min=1)
         predicted = predicted.index_add(0, asked.image_index, 2 * iou / (1 + iou)) / count
         if self.exclusive:
-            mask = mask * (mask == mask.amax(1, keepdim=True))
+            mask = mask * F.one_hot(mask.argmax(1), mask.shape[1]).movedim(-1, 1)  # one class even among equal ones
         return mask, predicted
 
     def _reason(self, prompted: Tensor, score: Tensor, accepted: Tensor) -> str:
