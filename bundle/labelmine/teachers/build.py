@@ -6,15 +6,18 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from labelmine.errors import WeightsError
 from labelmine.teachers.base import Teacher
 from labelmine.teachers.compact import CompactTeacher
 from labelmine.teachers.weights import load_state_dict_safely, sha256_of, weights_path
+
+Model = TypeVar("Model", bound=nn.Module)
 
 FORMAT = "labelmine-compact-teacher"
 DIGEST_LENGTH = 16  # hex digits of an image file's sha256: 64 bits, enough to tell a thousand images apart
@@ -74,12 +77,17 @@ def build_compact_teacher(name_or_path: str = "compact", device: str | torch.dev
             "overlay configs/teacher_sam.yaml or configs/teacher_medsam.yaml."
         )
     teacher = CompactTeacher(int(metadata["image_size"]), name=path.stem, weights_sha256=sha256_of(path))
-    teacher.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    try:
+        teacher.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{path.name}: the weights do not fit this version's compact teacher: {str(error)[:300]}"
+        ) from error
     teacher.trained_on = frozenset(json.loads(metadata["trained_on"]))
     return frozen(teacher).to(device)
 
 
-def frozen(teacher: Any) -> Any:
+def frozen(teacher: Model) -> Model:
     """Put a teacher into evaluation mode without gradients."""
     return teacher.eval().requires_grad_(False)
 

@@ -15,6 +15,7 @@ from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
+from labelmine.errors import WeightsError
 from labelmine.prompts import Prompts
 from labelmine.teachers.base import TeacherMasks
 from labelmine.teachers.decoding import decode_prompts, scaled
@@ -47,7 +48,7 @@ class CompactImageEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 3, S, S) in [-1, 1] to (B, 256, S/8, S/8)."""
-        maps = []
+        maps: list[Tensor] = []
         for index, block in enumerate(self.features):
             x = block(x)
             if index in (6, 13, 17):  # the last blocks of strides 8, 16 and 32
@@ -55,7 +56,8 @@ class CompactImageEncoder(nn.Module):
         merged = maps[-1]
         for finer in reversed(maps[:-1]):
             merged = finer + F.interpolate(merged, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return self.smooth(merged)
+        smoothed: Tensor = self.smooth(merged)
+        return smoothed
 
 
 class CompactTeacher(nn.Module):
@@ -68,7 +70,7 @@ class CompactTeacher(nn.Module):
     """
 
     def __init__(self, image_size: int = 256, name: str = "compact", weights_sha256: str = "") -> None:
-        """Build with random weights; see ``build_teacher`` for trained ones."""
+        """Build with random weights; see ``build_compact_teacher`` for trained ones."""
         super().__init__()
         self.image_size = image_size
         self.name = name
@@ -112,8 +114,17 @@ class CompactTeacher(nn.Module):
 
 
 def load_imagenet_encoder(teacher: CompactTeacher, state: dict[str, Tensor]) -> None:
-    """Start the image encoder from torchvision-named MobileNetV2 weights (``features.*``), before training."""
+    """Start the image encoder from torchvision-named MobileNetV2 weights (``features.*``), before training.
+
+    Raises:
+        WeightsError: When weights of the encoder are missing or of another shape.
+    """
     wanted = set(teacher.image_encoder.features.state_dict())
     own = {k.removeprefix("features."): v.float() for k, v in state.items()}
     own = {k: v.to(torch.int64) if k.endswith("num_batches_tracked") else v for k, v in own.items() if k in wanted}
-    teacher.image_encoder.features.load_state_dict(own)
+    try:
+        teacher.image_encoder.features.load_state_dict(own)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"encoder_weights: expected torchvision's MobileNetV2 'features.*'. Got: {str(error)[:300]}"
+        ) from error

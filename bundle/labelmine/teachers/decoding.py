@@ -7,6 +7,7 @@ the arithmetic are segment-anything's (``MaskDecoder.predict_masks``), only the 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import Tensor
 
@@ -30,13 +31,16 @@ def decode_prompts(
         prompt_encoder: Embeds points, boxes and masks.
         mask_decoder: Turns embeddings and prompts into masks.
         embeddings: (B, C, h, w) image embeddings.
-        prompts: N objects in pixels of the teacher's padded input.
+        prompts: N objects in pixels of the teacher's padded input; mask prompts of another resolution are resized.
         multimask: Whether to return segment-anything's three alternatives or its single mask.
     """
     points = None
     if prompts.points is not None and prompts.point_labels is not None:
         points = (prompts.points, prompts.point_labels)
-    sparse, dense = prompt_encoder(points=points, boxes=prompts.boxes, masks=prompts.masks)
+    masks = prompts.masks
+    if masks is not None and masks.shape[-2:] != prompt_encoder.mask_input_size:
+        masks = F.interpolate(masks, prompt_encoder.mask_input_size, mode="bilinear", align_corners=False)
+    sparse, dense = prompt_encoder(points=points, boxes=prompts.boxes, masks=masks)
     source = embeddings[prompts.image_index] + dense
     position = prompt_encoder.get_dense_pe().expand(len(prompts), -1, -1, -1)
     tokens = torch.cat([mask_decoder.iou_token.weight, mask_decoder.mask_tokens.weight]).expand(len(prompts), -1, -1)
@@ -47,6 +51,6 @@ def decode_prompts(
     upscaled = mask_decoder.output_upscaling(source.transpose(1, 2).reshape(n, c, h, w))
     kept = range(1, mask_decoder.num_mask_tokens) if multimask else range(1)
     hyper = torch.stack([mask_decoder.output_hypernetworks_mlps[i](answer[:, 1 + i]) for i in kept], dim=1)
-    masks = torch.einsum("nmc,nchw->nmhw", hyper, upscaled)
+    logits = torch.einsum("nmc,nchw->nmhw", hyper, upscaled)
     iou = mask_decoder.iou_prediction_head(answer[:, 0])[:, kept.start : kept.stop]
-    return masks, iou
+    return logits, iou

@@ -7,9 +7,11 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
+from skimage.transform import resize
 from torch import Tensor, nn
 
 from labelmine.errors import ConfigError, WeightsError
@@ -74,21 +76,28 @@ class SamTeacher(nn.Module):
         logits, iou = decode_prompts(self.sam.prompt_encoder, self.sam.mask_decoder, embeddings, asked, self.multimask)
         best = iou.argmax(1)
         rows = torch.arange(len(best), device=best.device)
-        chosen = F.interpolate(logits[rows, best][:, None], (side, side), mode="bilinear", align_corners=False)
-        chosen = F.interpolate(chosen[..., :height, :width], image_size, mode="bilinear", align_corners=False)
+        chosen = logits[rows, best][:, None]
+        if self.preprocessing == "medsam":  # MedSAM's script resizes probabilities, SamPredictor logits
+            chosen = F.interpolate(chosen.sigmoid(), image_size, mode="bilinear", align_corners=False).logit(eps=1e-6)
+        else:
+            chosen = F.interpolate(chosen, (side, side), mode="bilinear", align_corners=False)[..., :height, :width]
+            chosen = F.interpolate(chosen, image_size, mode="bilinear", align_corners=False)
         return TeacherMasks(chosen[:, 0], iou[rows, best].clamp(0, 1))
 
     def preprocess(self, images: Tensor) -> Tensor:
         """Turn (B, 3, H, W) in [0, 1] into the encoder's input (B, 3, 1024, 1024)."""
         side = self.sam.image_encoder.img_size
-        if self.preprocessing == "medsam":
-            x = F.interpolate(images, (side, side), mode="bicubic", align_corners=False, antialias=True)
-            low, high = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
-            return (x - low) / (high - low).clamp(min=1e-8)
-        # SamPredictor resizes 8-bit pictures with PIL; the same here, so that the answers are the same.
+        # SamPredictor resizes 8-bit pictures with PIL, MedSAM's inference script with scikit-image: the same here, so
+        # that the answers are the same.
         pictures = (images * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        resized = np.stack([self.resize.apply_image(picture) for picture in pictures])
+        if self.preprocessing == "medsam":
+            resized = np.stack([_squeezed(picture, side) for picture in pictures])
+        else:
+            resized = np.stack([self.resize.apply_image(picture) for picture in pictures])
         x = torch.from_numpy(resized).permute(0, 3, 1, 2).to(images.device)
+        if self.preprocessing == "medsam":
+            low, high = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
+            return (x - low).float() / (high - low).float().clamp(min=1e-8)
         prepared: Tensor = self.sam.preprocess(x)
         return prepared
 
@@ -99,6 +108,14 @@ class SamTeacher(nn.Module):
             return side, side
         height, width = ResizeLongestSide.get_preprocess_shape(size[0], size[1], side)
         return height, width
+
+
+def _squeezed(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Resize (H, W, 3) to a square as ``MedSAM_Inference.py`` does."""
+    squeezed: NDArray[np.uint8] = resize(
+        picture, (side, side), order=3, preserve_range=True, anti_aliasing=True
+    ).astype(np.uint8)
+    return squeezed
 
 
 def build_sam_teacher(

@@ -1,30 +1,30 @@
-"""What ``configs/train_teacher.yaml`` needs beyond MONAI's trainer: the network's forward, its batches, its exam."""
+"""What ``configs/train_teacher.yaml`` needs beyond MONAI's trainer: forward, data, batches, and the end."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from monai.data import Dataset
 from torch import Tensor, nn
 from torch.utils.data import WeightedRandomSampler
-from tqdm import tqdm
 
 from labelmine.data.classes import ClassMap
 from labelmine.data.items import Item
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.sources import find_items
 from labelmine.errors import ConfigError, DataError
-from labelmine.prompts import Prompts, PromptSimulator, components, jitter_box, outer_box
-from labelmine.teachers.base import Teacher, TeacherMasks
+from labelmine.prompts import Prompts, PromptSimulator
+from labelmine.teachers.base import TeacherMasks
 from labelmine.teachers.build import build_compact_teacher, frozen, save_compact_teacher
 from labelmine.teachers.compact import CompactTeacher, load_imagenet_encoder
+from labelmine.teachers.exam import exam_samples as exam_samples  # named by train_teacher.yaml
+from labelmine.teachers.exam import prompted_dice
 from labelmine.teachers.weights import load_state_dict_safely
 from labelmine.transforms import BatchAugment
 
@@ -45,12 +45,12 @@ class PromptedForward(nn.Module):
         """Keep the teacher as the only submodule."""
         super().__init__()
         self.teacher = teacher.to(memory_format=torch.channels_last)
-        self.bfloat16 = bfloat16
+        self.mixed = bfloat16
 
     def forward(self, images: Tensor, prompts: Prompts) -> TeacherMasks:
         """Encode (B, 3, H, W) images in [0, 1] and answer the prompts, with gradients."""
         images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.mixed):
             return self.teacher.decode(self.teacher.encode(images), prompts, (images.shape[-2], images.shape[-1]))
 
 
@@ -147,53 +147,6 @@ def balanced_sampler(sizes: Sequence[int], samples: int) -> WeightedRandomSample
     """
     weights = np.concatenate([np.full(n, n**-0.5) for n in sizes])
     return WeightedRandomSampler(weights.tolist(), samples, replacement=True)
-
-
-def exam_samples(dataset_dir: str | None, transform: Callable[[Item], Batch]) -> Iterable[Batch] | None:
-    """Return the views of an image set's labelled images, read one by one, or None without a set."""
-    if dataset_dir is None:
-        return None
-    return Dataset([item for item in find_items(dataset_dir) if "label" in item], transform)
-
-
-@torch.inference_mode()
-def prompted_dice(teacher: Teacher, samples: Iterable[Batch], jitter: float = 0.12, seed: int = 0) -> dict[str, Any]:
-    """Examine a teacher: one jittered box per gold component, all answers of an image united, Dice per image.
-
-    Args:
-        teacher: The teacher to examine, on images that it never saw.
-        samples: Views with ``image`` (3, S, S) and ``label`` (K, S, S), see ``StudentView``; empty gold is passed over.
-        jitter: Largest shift of a box's edge as a fraction of the box's side.
-        seed: Seed of the jitter.
-
-    Returns:
-        ``dice`` and, for comparison, ``box_dice`` (the jittered boxes themselves, filled): mean, std and n each.
-    """
-    rng = np.random.default_rng(seed)
-    scores: dict[str, list[float]] = {"dice": [], "box_dice": []}
-    for sample in tqdm(samples, desc="examine teacher"):
-        gold = sample["label"].amax(0).numpy() > 0.5
-        objects = components(gold)
-        if not objects:
-            continue
-        boxes = torch.from_numpy(np.stack([jitter_box(outer_box(o), jitter, gold.shape, rng) for o in objects]))
-        index = torch.zeros(len(boxes), dtype=torch.int64)
-        prompts = Prompts(image_index=index, class_index=index, boxes=boxes)
-        answer = teacher.decode(teacher.encode(sample["image"][None]), prompts, gold.shape)
-        scores["dice"].append(_dice((answer.logits > 0).any(0).numpy(), gold))
-        scores["box_dice"].append(_dice(_filled(boxes, gold.shape), gold))
-    return {name: {"mean": float(np.mean(v)), "std": float(np.std(v)), "n": len(v)} for name, v in scores.items()}
-
-
-def _filled(boxes: Tensor, size: tuple[int, ...]) -> np.ndarray:
-    mask = np.zeros(size, bool)
-    for x0, y0, x1, y1 in boxes.round().int().tolist():
-        mask[y0:y1, x0:x1] = True
-    return mask
-
-
-def _dice(mask: np.ndarray, gold: np.ndarray) -> float:
-    return float(2 * (mask & gold).sum() / (mask.sum() + gold.sum()))
 
 
 def finish_teacher(

@@ -1,0 +1,262 @@
+"""SAM as a teacher gives what ``SamPredictor`` gives; MedSAM what its published preprocessing gives."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+from scipy import ndimage
+from segment_anything import SamPredictor
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from torch import Tensor
+
+from labelmine.errors import ConfigError, WeightsError
+from labelmine.prompts import Prompts
+from labelmine.teachers import SamTeacher, Teacher, TeacherMasks, build_sam_teacher
+
+SIDE = 256
+Picture = NDArray[np.uint8]
+
+
+def small_sam(seed: int = 0) -> Sam:
+    """A whole SAM with random weights, SAM's own building blocks in miniature."""
+    torch.manual_seed(seed)
+    grid = SIDE // 16
+    model = Sam(
+        image_encoder=ImageEncoderViT(
+            img_size=SIDE,
+            patch_size=16,
+            embed_dim=64,
+            depth=2,
+            num_heads=4,
+            out_chans=32,
+            norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
+            use_rel_pos=True,
+            window_size=7,
+            global_attn_indexes=[1],
+        ),
+        prompt_encoder=PromptEncoder(
+            embed_dim=32, image_embedding_size=(grid, grid), input_image_size=(SIDE, SIDE), mask_in_chans=16
+        ),
+        mask_decoder=MaskDecoder(
+            num_multimask_outputs=3,
+            transformer=TwoWayTransformer(depth=2, embedding_dim=32, mlp_dim=64, num_heads=4),
+            transformer_dim=32,
+            iou_head_depth=3,
+            iou_head_hidden_dim=32,
+        ),
+    )
+    # Random position embeddings: those of a fresh encoder are zero and would hide a shift of the image.
+    torch.nn.init.normal_(model.image_encoder.pos_embed, std=0.5)
+    # Logits of some units, as trained weights give them, so that a tolerance of 1e-4 means something.
+    with torch.no_grad():
+        for head in model.mask_decoder.output_hypernetworks_mlps:
+            head.layers[-1].weight *= 50
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def sam() -> Sam:
+    return small_sam()
+
+
+def picture(seed: int, height: int, width: int) -> Picture:
+    """Smooth colour, edges and grain, as photographs have them."""
+    rng = np.random.default_rng(seed)
+    smooth = Image.fromarray(rng.integers(0, 256, (8, 10, 3), np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    pixels = np.asarray(smooth.filter(ImageFilter.GaussianBlur(2)), np.float64) + rng.normal(0, 8, (height, width, 3))
+    rows, columns = np.mgrid[:height, :width]
+    pixels[(rows - height / 3) ** 2 + (columns - width / 2) ** 2 < (height / 5) ** 2] += 60
+    return pixels.clip(0, 255).astype(np.uint8)
+
+
+def as_batch(*pictures: Picture) -> Tensor:
+    return torch.stack([torch.from_numpy(p).permute(2, 0, 1).float() / 255 for p in pictures])
+
+
+def prompts_of(index: list[int], **parts: Any) -> Prompts:
+    where = torch.tensor(index)
+    return Prompts(
+        image_index=where,
+        class_index=torch.zeros_like(where),
+        **{k: torch.tensor(v, dtype=torch.float32) if isinstance(v, list) else v for k, v in parts.items()},
+    )
+
+
+def predicted(sam: Sam, image: Picture, multimask: bool, **prompt: Any) -> tuple[np.ndarray, float]:
+    """The answer of segment-anything's own predictor: its best mask's logits, and the predicted IoU."""
+    predictor = SamPredictor(sam)
+    predictor.set_image(image)
+    masks, scores, _ = predictor.predict(multimask_output=multimask, return_logits=True, **prompt)
+    return masks[scores.argmax()], float(scores.max())
+
+
+BOXES = [[20.0, 30, 120, 100], [5, 5, 60, 140], [90.5, 40.25, 180, 139]]
+POINTS = [[[60.0, 50], [10, 12]], [[30, 100], [100, 20]], [[120, 70], [130, 90]]]
+LABELS = [[1.0, 0], [1, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+@pytest.mark.parametrize("size", [(150, 200), (200, 150), (300, 280)])
+@pytest.mark.parametrize("kinds", ["box", "points", "box+points"])
+def test_answers_are_sam_predictors(sam: Sam, kinds: str, size: tuple[int, int], multimask: bool) -> None:
+    """Three objects in two images, in one call, against one call of the predictor for each."""
+    pictures = [picture(1, *size), picture(2, *size)]
+    parts: dict[str, Any] = {}
+    if "box" in kinds:
+        parts["boxes"] = BOXES
+    if "points" in kinds:
+        parts |= {"points": POINTS, "point_labels": LABELS}
+    prompts = prompts_of([1, 0, 1], **parts)
+    teacher = SamTeacher(sam, multimask=multimask)
+    answer = teacher.decode(teacher.encode(as_batch(*pictures)), prompts, size)
+    assert answer.logits.shape == (3, *size)
+    assert answer.logits.std() > 0.3
+    assert (answer.logits[0] - answer.logits[2]).abs().max() > 0.1
+    for n, image in enumerate((1, 0, 1)):
+        asked: dict[str, Any] = {}
+        if "box" in kinds:
+            asked["box"] = np.array(BOXES[n])
+        if "points" in kinds:
+            asked |= {"point_coords": np.array(POINTS[n]), "point_labels": np.array(LABELS[n])}
+        mask, iou = predicted(sam, pictures[image], multimask, **asked)
+        np.testing.assert_allclose(answer.logits[n].numpy(), mask, atol=1e-4)
+        assert answer.predicted_iou[n].item() == pytest.approx(np.clip(iou, 0, 1), abs=1e-4)
+
+
+def test_mask_prompts_are_sam_predictors_and_fit_from_any_resolution(sam: Sam) -> None:
+    image, size = picture(3, 180, 180), (180, 180)
+    teacher = SamTeacher(sam)
+    logits = torch.linspace(-6, 6, 64).expand(1, 1, 64, 64)  # 64: four times the grid of 16
+    mask, _ = predicted(sam, image, True, box=np.array(BOXES[0]), mask_input=logits[0].numpy())
+    embeddings = teacher.encode(as_batch(image))
+    answer = teacher.decode(embeddings, prompts_of([0], boxes=BOXES[:1], masks=logits), size)
+    np.testing.assert_allclose(answer.logits[0].numpy(), mask, atol=1e-4)
+    finer = torch.nn.functional.interpolate(logits, (256, 256), mode="bilinear")
+    other = teacher.decode(embeddings, prompts_of([0], boxes=BOXES[:1], masks=finer), size)
+    np.testing.assert_allclose(other.logits.numpy(), answer.logits.numpy(), atol=0.05)
+    alone = teacher.decode(embeddings, prompts_of([0], masks=logits), size)
+    assert alone.logits.shape == (1, *size)
+
+
+def test_teacher_is_frozen_and_follows_the_protocol(sam: Sam) -> None:
+    teacher = SamTeacher(sam, name="tiny", weights_sha256="0")
+    assert isinstance(teacher, Teacher)
+    assert not any(p.requires_grad for p in teacher.parameters())
+    embeddings = teacher.encode(torch.rand(2, 3, 64, 64, requires_grad=True))
+    assert embeddings.shape == (2, 32, 16, 16)
+    assert not embeddings.requires_grad
+
+
+def medsam_input(image: Picture, side: int) -> np.ndarray:
+    """What ``MedSAM_Inference.py`` feeds its encoder, written anew: (1, 3, side, side) in [0, 1].
+
+    It squeezes by ``skimage.transform.resize(order=3, preserve_range=True, anti_aliasing=True)``: a Gaussian of
+    sigma ``(factor - 1) / 2`` where it shrinks, then cubic splines at half-pixel positions, clipped to the
+    input's range.
+    """
+    squeezed = np.empty((side, side, 3))
+    for c in range(3):
+        channel = image[..., c].astype(np.float64)
+        factors = [n / side for n in channel.shape]
+        sigma = [max(0, (f - 1) / 2) for f in factors]
+        blurred = ndimage.gaussian_filter(channel, sigma, mode="mirror") if max(sigma) else channel
+        zoomed = ndimage.zoom(blurred, [1 / f for f in factors], order=3, mode="mirror", grid_mode=True)
+        squeezed[..., c] = zoomed.clip(image.min(), image.max())
+    eight_bit = squeezed.astype(np.uint8).astype(np.float64)
+    scaled = (eight_bit - eight_bit.min()) / max(eight_bit.max() - eight_bit.min(), 1e-8)
+    return scaled.transpose(2, 0, 1)[None]
+
+
+@pytest.mark.parametrize("size", [(150, 200), (300, 120), (256, 256)])
+def test_medsam_input_is_its_published_preprocessing(sam: Sam, size: tuple[int, int]) -> None:
+    image = picture(4, *size)
+    own = SamTeacher(sam, "medsam").preprocess(as_batch(image)).numpy()
+    expected = medsam_input(image, SIDE)
+    assert own.min() == 0
+    assert own.max() == 1
+    # One grey level: the truncation to 8 bits may fall either way at the last bit of a float.
+    assert np.abs(own - expected).max() <= 1.01 / (image.max() - image.min())
+    assert (np.abs(own - expected) > 1e-6).mean() < 1e-3
+
+
+def test_medsam_scales_each_image_by_itself(sam: Sam) -> None:
+    dark = (picture(4, 100, 120) // 4).astype(np.uint8)
+    bright = picture(5, 100, 120)
+    both = SamTeacher(sam, "medsam").preprocess(as_batch(dark, bright))
+    assert both.amin((1, 2, 3)).tolist() == [0, 0]
+    assert both.amax((1, 2, 3)).tolist() == [1, 1]
+    flat = SamTeacher(sam, "medsam").preprocess(torch.full((1, 3, 50, 60), 0.5))
+    assert (flat == 0).all()
+
+
+def test_medsam_answers_boxes_with_its_single_mask(sam: Sam) -> None:
+    """As ``MedSAM_Inference.py``: the box in units of the squeezed image, the first mask, back to (H, W)."""
+    image, (height, width) = picture(6, 150, 220), (150, 220)
+    teacher = SamTeacher(sam, "medsam")
+    answer = teacher.decode(teacher.encode(as_batch(image)), prompts_of([0, 0], boxes=BOXES[:2]), (height, width))
+    with torch.no_grad():
+        embedding = sam.image_encoder(torch.from_numpy(medsam_input(image, SIDE)).float())
+        for n, box in enumerate(BOXES[:2]):
+            squeezed = torch.tensor([box]) / torch.tensor([width, height, width, height]) * SIDE
+            sparse, dense = sam.prompt_encoder(points=None, boxes=squeezed[:, None], masks=None)
+            low, iou = sam.mask_decoder(
+                image_embeddings=embedding,
+                image_pe=sam.prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=False,
+            )
+            resized = torch.nn.functional.interpolate(low.sigmoid(), (height, width), mode="bilinear")[0, 0]
+            np.testing.assert_allclose(answer.logits[n].sigmoid().numpy(), resized.numpy(), atol=1e-4)
+            assert ((answer.logits[n] > 0) != (resized > 0.5)).float().mean() < 1e-3
+            assert answer.predicted_iou[n].item() == pytest.approx(float(iou.clamp(0, 1)), abs=1e-4)
+
+
+def test_masks_are_chosen_by_predicted_iou(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+    low = torch.stack([torch.full((64, 64), float(v)) for v in (1, 2, 3)]).expand(2, -1, -1, -1)
+    iou = torch.tensor([[0.1, 1.7, 0.3], [0.2, 0.1, 0.9]])
+    monkeypatch.setattr("labelmine.teachers.sam.decode_prompts", lambda *_: (low, iou))
+    answer = SamTeacher(sam).decode(torch.zeros(1), prompts_of([0, 0], boxes=BOXES[:2]), (40, 50))
+    assert isinstance(answer, TeacherMasks)
+    assert answer.logits[:, 0, 0].tolist() == [2, 3]
+    assert answer.predicted_iou.tolist() == pytest.approx([1, 0.9])
+
+
+def test_unknown_preprocessing_is_refused(sam: Sam) -> None:
+    with pytest.raises(ConfigError, match=r"preprocessing: expected 'sam' or 'medsam'. Got: 'sam2'"):
+        SamTeacher(sam, "sam2")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "multimask"), [("medsam_vit_b.pth", False), ("sam_vit_b.pth", True)])
+def test_builder_reads_size_and_preprocessing_from_the_name(
+    name: str, multimask: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labelmine.teachers.sam.sam_model_registry", {"vit_b": lambda checkpoint: small_sam(1)})
+    torch.save(small_sam(2).state_dict(), tmp_path / name)
+    teacher = build_sam_teacher(str(tmp_path / name))
+    assert teacher.preprocessing == name.split("_")[0]
+    assert teacher.multimask == multimask
+    assert teacher.name == name.removesuffix(".pth")
+    assert len(teacher.weights_sha256) == 64
+    own, given = teacher.sam.state_dict(), small_sam(2).state_dict()
+    assert all(torch.equal(own[k], given[k]) for k in given)
+
+
+def test_builder_names_files_it_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labelmine.teachers.sam.sam_model_registry", {"vit_b": lambda checkpoint: small_sam(1)})
+    torch.save({"a": torch.zeros(1)}, tmp_path / "mine.pth")
+    with pytest.raises(ConfigError, match=r"mine.pth: its size is not in its name. Set model_type to vit_b"):
+        build_sam_teacher(str(tmp_path / "mine.pth"))
+    with pytest.raises(WeightsError, match=r"mine.pth does not hold the weights of a SAM vit_b model \(Missing key"):
+        build_sam_teacher(str(tmp_path / "mine.pth"), model_type="vit_b")
+    with pytest.raises(WeightsError, match=r"nowhere.pth"):
+        build_sam_teacher(str(tmp_path / "nowhere.pth"))

@@ -1,0 +1,141 @@
+"""What a teacher's training needs beyond MONAI's trainer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from monai.transforms import RandFlipd
+from torch import Tensor
+
+from labelmine.errors import ConfigError, DataError
+from labelmine.losses import PromptableLoss
+from labelmine.prompts import PromptSimulator
+from labelmine.teachers import CompactTeacher, build_compact_teacher, save_compact_teacher
+from labelmine.teachers.training import (
+    PrepareSimulatedPrompts,
+    PromptedForward,
+    TeacherSets,
+    balanced_sampler,
+    exam_samples,
+    finish_teacher,
+    load_teacher_sets,
+    parameter_groups,
+    start_compact_teacher,
+)
+from labelmine.transforms import BatchAugment
+
+SIDE = 64
+
+
+def batch() -> dict[str, Tensor]:
+    label = torch.zeros(3, 1, SIDE, SIDE)
+    label[:, :, 10:30, 10:40] = 1
+    return {"image": torch.rand(3, 3, SIDE, SIDE), "label": label, "weight": torch.ones(3, 1, SIDE, SIDE)}
+
+
+def prepare() -> PrepareSimulatedPrompts:
+    flip = RandFlipd(keys=("image", "label", "weight"), prob=0.5, spatial_axis=1)
+    return PrepareSimulatedPrompts(BatchAugment([flip]), PromptSimulator())
+
+
+def test_one_step_reaches_every_part_that_answers() -> None:
+    network = PromptedForward(CompactTeacher(SIDE)).train()
+    images, targets, (prompts,), _ = prepare()(batch(), "cpu")
+    PromptableLoss()(network(images, prompts), targets).backward()
+    for part in ("image_encoder.features.0", "image_encoder.lateral", "mask_decoder.output_upscaling"):
+        parameters = list(network.teacher.get_submodule(part).parameters())
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in parameters if p.ndim > 1), part
+
+
+def test_bfloat16_answers_stay_near_those_of_full_precision() -> None:
+    torch.manual_seed(0)
+    teacher = CompactTeacher(SIDE).eval()
+    images, _, (prompts,), _ = prepare()(batch(), "cpu")
+    with torch.no_grad():
+        full, half = PromptedForward(teacher)(images, prompts), PromptedForward(teacher, True)(images, prompts)
+    assert (full.logits - half.logits.float()).abs().max() < 0.2 * full.logits.abs().max()
+
+
+def test_batches_are_drawn_by_epoch() -> None:
+    first, again, other = prepare(), prepare(), prepare()
+    given = batch()
+    first(given, "cpu")
+    first.set_epoch(3)
+    again.set_epoch(3)
+    other.set_epoch(4)
+    (a, b, c) = (p(given, "cpu") for p in (first, again, other))
+    assert torch.equal(a[0], b[0])
+    assert torch.equal(a[1], b[1])
+    assert a[2][0].of_image(0) == b[2][0].of_image(0)
+    assert a[2][0].of_image(0) != c[2][0].of_image(0)
+
+
+def test_sampler_gives_sets_a_share_by_the_root_of_their_size() -> None:
+    torch.manual_seed(0)
+    drawn = list(balanced_sampler([100, 400], 6000))
+    assert len(drawn) == 6000
+    share = sum(i < 100 for i in drawn) / 6000
+    assert share == pytest.approx(10 / 30, abs=0.03)
+    torch.manual_seed(0)
+    assert list(balanced_sampler([100, 400], 6000)) == drawn
+
+
+def test_sets_are_joined_and_images_without_masks_left_out(phantom_folder: Callable[..., Path], tmp_path: Path) -> None:
+    first, second = phantom_folder(4, labeled=3, name="a"), phantom_folder(2, name="b")
+    sets = load_teacher_sets(
+        [str(first), str(second), "phantom"], str(tmp_path / "out"), phantom_count=5, phantom_size=32
+    )
+    assert sets.sizes == [3, 2, 7]  # a phantom set always has a validation and a test image, too
+    assert len(sets.items) == 12
+    assert all("label" in item for item in sets.items)
+    assert (tmp_path / "out" / "phantom").is_dir()
+
+
+def test_sets_that_cannot_teach_are_refused(phantom_folder: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="dataset_dirs: name at least one image set with masks"):
+        load_teacher_sets([], str(tmp_path))
+    folder = phantom_folder(2, labeled=0, name="bare")
+    (folder / "masks").rmdir()
+    with pytest.raises(DataError, match=r"bare: no image with a mask. A teacher learns from masks alone"):
+        load_teacher_sets([str(folder)], str(tmp_path))
+    with pytest.raises(DataError, match="nowhere"):
+        load_teacher_sets([str(tmp_path / "nowhere")], str(tmp_path))
+
+
+def test_training_goes_on_from_an_earlier_teacher(tmp_path: Path) -> None:
+    file = save_compact_teacher(CompactTeacher(SIDE), tmp_path / "earlier.safetensors", seen_before=["a" * 16])
+    teacher = start_compact_teacher(start_from=str(file))
+    assert teacher.image_size == SIDE
+    assert all(p.requires_grad for p in teacher.parameters())
+    assert teacher.trained_on == {"a" * 16}
+
+
+def test_parameter_groups_hold_every_weight_once() -> None:
+    teacher = CompactTeacher(SIDE)
+    pretrained, new = (group["params"] for group in parameter_groups(teacher))
+    assert {id(p) for p in pretrained} == {id(p) for p in teacher.image_encoder.features.parameters()}
+    assert len(pretrained) + len(new) == len(list(teacher.parameters()))
+
+
+def test_end_writes_the_teacher_its_digests_and_its_marks(phantom_folder: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    sets = load_teacher_sets([str(phantom_folder(3)), "phantom"], str(out), phantom_count=2, phantom_size=32)
+    samples = [{k: v[0] for k, v in batch().items()}]
+    metrics = finish_teacher(CompactTeacher(SIDE), sets, str(out), samples, {"epochs": 1})
+    assert metrics["n_images"] == 3 + 4
+    assert metrics["exam"]["dice"]["n"] == 1
+    assert json.loads((out / "metrics.json").read_text()) == metrics
+    # Made images name nothing that could be examined.
+    assert len(build_compact_teacher(str(out / "teacher.safetensors")).trained_on) == 3
+    assert finish_teacher(CompactTeacher(SIDE), TeacherSets([], [], sets.classes), str(out), None, {})["exam"] is None
+
+
+def test_exam_reads_labelled_images_one_by_one(phantom_folder: Callable[..., Path]) -> None:
+    assert exam_samples(None, lambda item: {}) is None
+    samples = exam_samples(str(phantom_folder(3, labeled=2)), lambda item: {"id": item["id"]})
+    assert samples is not None
+    assert len(list(samples)) == 2
