@@ -12,6 +12,7 @@ from torchvision.models import mobilenet_v2
 
 from labelmine.errors import WeightsError
 from labelmine.networks import Student
+from labelmine.teachers import CompactTeacher, save_compact_teacher
 
 
 @pytest.fixture
@@ -94,3 +95,18 @@ def test_one_weight_of_another_shape_is_named(tmp_path: Path) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"nowhere\.safetensors"):
         Student(encoder="resnet18", encoder_weights=str(tmp_path / "nowhere.safetensors"))
+
+
+def test_a_compact_teachers_encoder_starts_a_student(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    teacher = CompactTeacher(64).eval()
+    path = save_compact_teacher(teacher, tmp_path / "teacher.safetensors")
+    student = Student(encoder="mobilenet_v2", encoder_weights=str(path)).eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        own = student.network.encoder((image - student.mean) / student.std)
+        theirs = teacher.image_encoder.features[:7](teacher.preprocess(image))
+    assert own[3].std() > 0
+    torch.testing.assert_close(own[3], theirs, rtol=0.02, atol=0.02 * theirs.std().item())  # half precision on disk
+    with pytest.raises(WeightsError, match=r"teacher.safetensors: .* set --encoder to the file's own encoder"):
+        Student(encoder="resnet18", encoder_weights=str(path))
