@@ -8,7 +8,7 @@ import sys
 import fire
 
 from labelmine.errors import LabelmineError
-from labelmine.teachers.weights import KNOWN_WEIGHTS, sha256_of, weights_path
+from labelmine.weights import KNOWN_WEIGHTS, sha256_of, weights_path
 
 logger = logging.getLogger("fetch_weights")
 

@@ -20,8 +20,8 @@ from labelmine.errors import WeightsError
 from labelmine.prompts import PromptGenerator, Prompts
 from labelmine.teachers import CompactTeacher, Teacher, build_compact_teacher, save_compact_teacher, seen_images
 from labelmine.teachers.compact import load_imagenet_encoder
-from labelmine.teachers.exam import prompted_dice
 from labelmine.transforms import StudentView
+from labelmine.workflows.teacher_exam import prompted_dice
 
 SIDE = 64
 

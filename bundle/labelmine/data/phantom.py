@@ -123,7 +123,8 @@ def _endoscopy(rng: np.random.Generator, size: int, lesions: list[Field]) -> tup
     flush = rng.uniform(0, 0.35) * _sigmoid(4 * (_noise(rng, size, 3) - 1))
     image = image * (1 - (vessels + flush)[..., None] * np.array([0.25, 0.9, 0.8]))
     for field in lesions:
-        tint = rng.normal(0, 0.10) + rng.choice([-1, 1], p=[0.8, 0.2]) * np.array([0.02, 0.13, 0.11]) * rng.uniform(1, 2.2)
+        redness = rng.choice([-1, 1], p=[0.8, 0.2]) * rng.uniform(1, 2.2)
+        tint = rng.normal(0, 0.10) + redness * np.array([0.02, 0.13, 0.11])
         pits = rng.uniform(0, 0.12) * _noise(rng, size, size // 4)
         image = image * (1 + (_opacity(rng, field) * (1 + pits))[..., None] * tint + (_inside(field) * pits)[..., None])
     dark = 1 - 0.85 * np.exp(-((distance / rng.uniform(0.15, 0.4)) ** 2)) * (rng.random() < 0.6)

@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 
 from labelmine.errors import WeightsError
-from labelmine.teachers.weights import load_checkpoint
+from labelmine.weights import load_checkpoint
 
 logger = logging.getLogger(__name__)
 

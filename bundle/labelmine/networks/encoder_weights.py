@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from labelmine.errors import WeightsError
-from labelmine.teachers.weights import load_state_dict_safely, weights_path
+from labelmine.weights import load_state_dict_safely, weights_path
 
 RGB = tuple[float, float, float]
 IMAGENET: tuple[RGB, RGB] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -26,7 +26,8 @@ def load_encoder_weights(encoder: nn.Module, name: str, path: str | Path) -> tup
         encoder: An smp encoder; changed in place.
         name: Its name, for messages.
         path: A safetensors file, or a PyTorch file of tensors alone. Names as smp's encoder has them (torchvision's and
-            timm's own); classifier weights are passed over.
+            timm's own); classifier weights are passed over. Or a compact teacher (``compact``), whose image encoder is
+            a MobileNetV2 without its last layer.
 
     Returns:
         Mean and standard deviation (3 values each, images in [0, 1]), and the batch normalisation layers whose
@@ -47,8 +48,13 @@ def load_encoder_weights(encoder: nn.Module, name: str, path: str | Path) -> tup
             f"shape, first {missing[0]}. Give a file made for '{name}', or set --encoder to the file's own encoder."
         )
     nn.Module.load_state_dict(encoder, {k: state[k].float() for k in wanted}, strict=False)
+    folded: list[nn.Module] = [
+        module
+        for name, module in encoder.named_modules()
+        if isinstance(module, nn.BatchNorm2d) and f"{name}.weight" in wanted and _folded(state)
+    ]
     mean, std = _normalisation(metadata)
-    return mean, std, [m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)] if _folded(state) else []
+    return mean, std, folded
 
 
 def _folded(state: dict[str, Tensor]) -> bool:

@@ -15,7 +15,7 @@ from torch import nn
 from labelmine.errors import WeightsError
 from labelmine.teachers.base import Teacher
 from labelmine.teachers.compact import CompactTeacher
-from labelmine.teachers.weights import load_state_dict_safely, sha256_of, weights_path
+from labelmine.weights import load_state_dict_safely, sha256_of, weights_path
 
 Model = TypeVar("Model", bound=nn.Module)
 

@@ -19,7 +19,7 @@ from labelmine.prompts import Prompts
 from labelmine.teachers.base import TeacherMasks
 from labelmine.teachers.build import frozen
 from labelmine.teachers.decoding import decode_prompts, scaled
-from labelmine.teachers.weights import load_state_dict_safely, sha256_of, weights_path
+from labelmine.weights import load_state_dict_safely, sha256_of, weights_path
 
 ModelType = Literal["vit_b", "vit_l", "vit_h"]
 Preprocessing = Literal["sam", "medsam"]

@@ -79,7 +79,7 @@ def prepare_views(
     return batch["image"].to(device, non_blocking=non_blocking), None, (), {"weight": weight}
 
 
-class StudentInferer(Inferer):
+class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
     """Probabilities (B, K, S, S) of a student, alone or refined by a teacher.
 
     Args:

@@ -184,7 +184,7 @@ class Conclusion:
                     image=self._picture(item),
                     gold=gold_of(item, self.images),
                     predictions={n: self._mask(p, item) for n, p in predictors.items()},
-                    dice={n: float(t.set_index("id").loc[image_id, "dice"]) for n, t in tables.items()},
+                    dice={n: dict(zip(t["id"], t["dice"], strict=True))[image_id] for n, t in tables.items()},
                     caption=caption,
                 )
             )

@@ -27,7 +27,7 @@ from monai.inferers import Inferer, SimpleInferer
 from monai.metrics import DiceMetric, LossMetric
 from monai.transforms import Compose
 from torch import Tensor
-from torch.utils.data import Dataset, RandomSampler, WeightedRandomSampler
+from torch.utils.data import RandomSampler, Sampler, WeightedRandomSampler
 
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.handlers import EpochSeed, History, KeepBest, Resume
@@ -47,7 +47,7 @@ def view_dataset(items: Sequence[Item], images: ImageSet, image_size: int, cache
 
 
 def student_loader(
-    dataset: Dataset[Any],
+    dataset: CacheDataset,
     batch_size: int,
     shuffle: bool = True,
     steps: int | None = None,
@@ -66,8 +66,8 @@ def student_loader(
             replacement.
         num_workers: Processes that load; 0 is fastest while views are cached.
     """
-    sampler = None
-    samples = steps * batch_size if steps else len(dataset)  # type: ignore[arg-type]
+    sampler: Sampler[int] | None = None
+    samples = steps * batch_size if steps else len(dataset)
     if shuffle and gold_share is not None:
         sampler = WeightedRandomSampler(_shares(dataset, gold_share), samples, replacement=True)
     elif shuffle:

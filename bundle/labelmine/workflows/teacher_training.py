@@ -23,10 +23,9 @@ from labelmine.prompts import Prompts, PromptSimulator
 from labelmine.teachers.base import TeacherMasks
 from labelmine.teachers.build import build_compact_teacher, frozen, save_compact_teacher
 from labelmine.teachers.compact import CompactTeacher, load_imagenet_encoder
-from labelmine.teachers.exam import exam_samples as exam_samples  # named by train_teacher.yaml
-from labelmine.teachers.exam import prompted_dice
-from labelmine.teachers.weights import load_state_dict_safely
 from labelmine.transforms import BatchAugment
+from labelmine.weights import load_state_dict_safely
+from labelmine.workflows.teacher_exam import prompted_dice
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +111,7 @@ def load_teacher_sets(
     for folder in dataset_dirs:
         if folder == "phantom":
             folder = str(
-                write_phantom_set(Path(output_dir) / "phantom", phantom_count, 1, 1, seed + 1000, phantom_size)
+                write_phantom_set(Path(output_dir) / "phantom", phantom_count, 0, 0, seed + 1000, phantom_size)
             )
         found = [item for item in find_items(folder) if "label" in item]
         if not found:

@@ -15,7 +15,8 @@ from labelmine.errors import ConfigError, DataError
 from labelmine.losses import PromptableLoss
 from labelmine.prompts import PromptSimulator
 from labelmine.teachers import CompactTeacher, build_compact_teacher, save_compact_teacher
-from labelmine.teachers.training import (
+from labelmine.transforms import BatchAugment
+from labelmine.workflows.teacher_training import (
     PrepareSimulatedPrompts,
     PromptedForward,
     TeacherSets,
@@ -26,7 +27,6 @@ from labelmine.teachers.training import (
     parameter_groups,
     start_compact_teacher,
 )
-from labelmine.transforms import BatchAugment
 
 SIDE = 64
 
@@ -89,7 +89,7 @@ def test_sets_are_joined_and_images_without_masks_left_out(phantom_folder: Calla
     sets = load_teacher_sets(
         [str(first), str(second), "phantom"], str(tmp_path / "out"), phantom_count=5, phantom_size=32
     )
-    assert sets.sizes == [3, 2, 7]  # a phantom set always has a validation and a test image, too
+    assert sets.sizes == [3, 2, 5]
     assert len(sets.items) == 12
     assert all("label" in item for item in sets.items)
     assert (tmp_path / "out" / "phantom").is_dir()

@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from labelmine.bundle import bundle_root
+from labelmine.download import download
 from labelmine.errors import WeightsError
-from labelmine.teachers.download import download
 
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
 # Where checkpoints of training programs keep their weights.

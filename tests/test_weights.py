@@ -19,10 +19,10 @@ import torch
 from safetensors.torch import save_file
 
 from labelmine.bundle import bundle_root
+from labelmine.download import download
 from labelmine.errors import WeightsError
-from labelmine.teachers import weights
-from labelmine.teachers.download import download
-from labelmine.teachers.weights import KNOWN_WEIGHTS, KnownWeights, load_state_dict_safely, sha256_of, weights_path
+from labelmine import weights
+from labelmine.weights import KNOWN_WEIGHTS, KnownWeights, load_state_dict_safely, sha256_of, weights_path
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
