@@ -18,10 +18,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from labelmine import weights
 from labelmine.bundle import bundle_root
 from labelmine.download import download
 from labelmine.errors import WeightsError
-from labelmine import weights
 from labelmine.weights import KNOWN_WEIGHTS, KnownWeights, load_state_dict_safely, sha256_of, weights_path
 
 CONTENT = bytes(range(256)) * 1000

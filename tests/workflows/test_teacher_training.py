@@ -16,12 +16,12 @@ from labelmine.losses import PromptableLoss
 from labelmine.prompts import PromptSimulator
 from labelmine.teachers import CompactTeacher, build_compact_teacher, save_compact_teacher
 from labelmine.transforms import BatchAugment
+from labelmine.workflows.teacher_exam import exam_samples
 from labelmine.workflows.teacher_training import (
     PrepareSimulatedPrompts,
     PromptedForward,
     TeacherSets,
     balanced_sampler,
-    exam_samples,
     finish_teacher,
     load_teacher_sets,
     parameter_groups,
@@ -90,7 +90,7 @@ def test_sets_are_joined_and_images_without_masks_left_out(phantom_folder: Calla
         [str(first), str(second), "phantom"], str(tmp_path / "out"), phantom_count=5, phantom_size=32
     )
     assert sets.sizes == [3, 2, 5]
-    assert len(sets.items) == 12
+    assert len(sets.items) == 10
     assert all("label" in item for item in sets.items)
     assert (tmp_path / "out" / "phantom").is_dir()
 
@@ -126,7 +126,7 @@ def test_end_writes_the_teacher_its_digests_and_its_marks(phantom_folder: Callab
     sets = load_teacher_sets([str(phantom_folder(3)), "phantom"], str(out), phantom_count=2, phantom_size=32)
     samples = [{k: v[0] for k, v in batch().items()}]
     metrics = finish_teacher(CompactTeacher(SIDE), sets, str(out), samples, {"epochs": 1})
-    assert metrics["n_images"] == 3 + 4
+    assert metrics["n_images"] == 3 + 2
     assert metrics["exam"]["dice"]["n"] == 1
     assert json.loads((out / "metrics.json").read_text()) == metrics
     # Made images name nothing that could be examined.
