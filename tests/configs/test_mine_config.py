@@ -50,11 +50,13 @@ def test_files(mined: Any) -> None:
 def test_metrics(mined: Any) -> None:
     metrics = mined.metrics
     assert (metrics["dataset"], metrics["seed"]) == ("phantom", 0)
-    assert [metrics[f"n_{name}"] for name in ("gold", "gold_val", "gold_test", "unlabeled")] == [24, 12, 24, 60]
+    splits = pd.read_csv(mined.folder / "phantom" / "dataset.csv")["split"].value_counts()
+    keys = {"train": "n_gold", "val": "n_gold_val", "test": "n_gold_test", "unlabeled": "n_unlabeled"}
+    assert {split: metrics[key] for split, key in keys.items()} == splits.to_dict()
     for name in ("supervised", "mined"):
         for measure in ("dice", "iou"):
             assert 0 <= metrics[name][measure]["mean"] <= 1
-            assert metrics[name][measure]["n"] == 24
+            assert metrics[name][measure]["n"] == metrics["n_gold_test"]
     assert set(metrics["seconds"]) >= {"data", "supervised", "label", "mined"}
     pseudo = metrics["pseudo_labels"]
     assert pseudo["accepted"] + pseudo["rejected"] == metrics["n_unlabeled"]

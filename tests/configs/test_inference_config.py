@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import monai.bundle
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from monai.bundle import ConfigWorkflow
+from PIL import Image
+
+from labelmine.bundle import bundle_root
+from labelmine.data import LabelStore
+from labelmine.errors import ConfigError
+
+METADATA = str(bundle_root() / "configs" / "metadata.json")
+
+
+def knobs_of(mined: Any, folder: Path) -> dict[str, Any]:
+    return {"model_dir": str(mined.folder), "output_dir": str(folder), "device": "cpu"}
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_masks_at_the_size_of_the_images(
+    mined: Any, tmp_path: Path, phantom_folder: Callable[..., Path], refine: bool, run_config: Any
+) -> None:
+    images = phantom_folder(3, size=48) / "images"
+    Image.fromarray(np.zeros((50, 70, 3), np.uint8)).save(images / "wide.png")
+    teacher = {"refine": True, "teacher_weights": mined.knobs["teacher_weights"], "min_score": 0.0} if refine else {}
+    run_config("inference", dataset_dir=str(images), **teacher, **knobs_of(mined, tmp_path / "out"))
+
+    masks = {path.stem: Image.open(path) for path in (tmp_path / "out" / "masks").iterdir()}
+    assert {name: mask.size for name, mask in masks.items()} == {
+        "case_00": (48, 48), "case_01": (48, 48), "case_02": (48, 48), "wide": (70, 50),
+    }  # fmt: skip
+    assert all(set(np.unique(np.asarray(mask))) <= {0, 255} for mask in masks.values())
+    table = pd.read_csv(tmp_path / "out" / "manifest.csv")
+    assert (table["source"] == ("refined" if refine else "student")).all()
+
+
+def test_phantoms_by_default_and_a_second_run_has_nothing_to_do(
+    mined: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_config: Any
+) -> None:
+    def forbidden(*_: Any) -> None:
+        raise AssertionError("predicted again")
+
+    run_config("inference", **knobs_of(mined, tmp_path))
+    assert len(list((tmp_path / "masks").iterdir())) == 12
+    monkeypatch.setattr(LabelStore, "write", forbidden)
+    run_config("inference", **knobs_of(mined, tmp_path))
+
+
+def test_a_volume_comes_back_as_a_volume(mined: Any, tmp_path: Path, run_config: Any) -> None:
+    affine = np.diag([0.5, 0.5, 3.0, 1.0])
+    volume = np.random.default_rng(0).integers(0, 900, (40, 36, 3), dtype=np.int16)
+    (tmp_path / "in").mkdir()
+    nib.save(nib.Nifti1Image(volume, affine), tmp_path / "in" / "scan.nii.gz")
+    run_config("inference", dataset_dir=str(tmp_path / "in"), **knobs_of(mined, tmp_path / "out"))
+    mask = nib.load(tmp_path / "out" / "masks" / "scan.nii.gz")
+    assert mask.shape == volume.shape
+    assert np.array_equal(mask.affine, affine)
+
+
+@pytest.mark.shared
+def test_real_dicom_files(mined: Any, tmp_path: Path, shared_data: Path, run_config: Any) -> None:
+    run_config("inference", dataset_dir=str(shared_data / "dicom"), **knobs_of(mined, tmp_path))
+    masks = {path.stem: Image.open(path).size for path in (tmp_path / "masks").iterdir()}
+    assert set(masks) == {"01", "02", "03", "RG1_J2KI", "US1_UNCI"}
+    assert masks["01"] == (512, 512)
+
+
+def test_a_mistyped_knob_is_refused(run_config: Any, refused: Any) -> None:
+    with refused(ConfigError, r"'dataset_di' \(did you mean 'dataset_dir'\?\)"):
+        run_config("inference", dataset_di="somewhere")
+
+
+def test_it_has_what_monai_expects_of_an_inference_workflow(mined: Any, tmp_path: Path, config_files: Any) -> None:
+    workflow = ConfigWorkflow(
+        config_files("inference"), METADATA, logging_file=False, workflow_type="inference", **knobs_of(mined, tmp_path)
+    )
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+def test_network_fits_the_metadata(mined: Any, tmp_path: Path, config_files: Any) -> None:
+    monai.bundle.verify_net_in_out(
+        "network_def",
+        METADATA,
+        config_files("inference"),
+        device="cpu",
+        n=2,
+        model_dir=str(mined.folder),
+        output_dir=str(tmp_path),
+    )
