@@ -67,6 +67,22 @@ def refuse_unknown_overrides() -> None:
         raise ConfigError(_complaint(unknown, sorted(declared), _knobs(contents)))
 
 
+def flag(value: bool | str) -> bool:
+    """Read a yes-or-no knob: the command line hands ``--refine false`` over as a word, which Python holds for true.
+
+    Raises:
+        ConfigError: Neither true nor false.
+
+    Example:
+        >>> flag("false"), flag(True)
+        (False, True)
+    """
+    word = str(value).lower()
+    if word not in ("true", "false"):
+        raise ConfigError(f"expected a knob to be true or false, got {value!r}")
+    return word == "true"
+
+
 def say_error_last() -> None:
     """Print a labelmine error once more below the traceback.
 
