@@ -32,15 +32,6 @@ class Run:
         return found
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Images of 64 pixels gain nothing from threads, which wait for each other on a busy machine (minutes)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def small() -> dict[str, Any]:
     """Knobs that make a training last seconds."""

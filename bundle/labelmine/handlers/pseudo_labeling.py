@@ -81,7 +81,11 @@ class PseudoLabeling:
         self._labelled = True
 
     def fill(self, engine: Engine) -> None:
-        """Replace ``label`` and ``weight`` of the unlabelled rows of the batch that ``engine`` is about to see."""
+        """Fill ``label`` and ``weight`` of the unlabelled rows of the batch that ``engine`` is about to see.
+
+        Rows whose label abstains everywhere leave the batch, since not every loss heeds ``weight``; only a batch of
+        nothing else keeps them.
+        """
         batch = engine.state.batch
         missing = [key for key in KEYS if key not in batch]
         if missing:
@@ -103,6 +107,9 @@ class PseudoLabeling:
             weight[rows] = weight[rows] * trust.to(weight) * self.pseudo_weight
             batch["label"] = label
         batch["weight"] = weight
+        kept = torch.nonzero((weight > 0).flatten(1).any(1)).flatten()
+        if 0 < len(kept) < len(weight):
+            engine.state.batch = {**batch, **_rows(batch, kept)}
 
     def _labels(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         if self.schedule == "continuous":
