@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from labelmine.atomic import write_whole
 from labelmine.errors import DataError
-from labelmine.evaluation.atomic import write_whole
 from labelmine.evaluation.summary import (
     best_median_worst,
     lesion_size,

@@ -16,7 +16,7 @@ from labelmine.bundle import bundle_root
 from labelmine.data.classes import ClassMap
 from labelmine.data.loading import LoadItem
 from labelmine.data.sources import find_items
-from labelmine.errors import WeightsError
+from labelmine.errors import ConfigError, WeightsError
 from labelmine.prompts import PromptGenerator, Prompts
 from labelmine.teachers import CompactTeacher, Teacher, build_compact_teacher, save_compact_teacher, seen_images
 from labelmine.teachers.compact import load_imagenet_encoder
@@ -78,9 +78,10 @@ def test_padding_of_the_view_is_where_the_image_ends(teacher: CompactTeacher) ->
     assert (prepared[..., 32:, :] == 0).all()
 
 
-def test_mask_prompts_of_any_resolution_are_taken(teacher: CompactTeacher) -> None:
-    prompts = PromptGenerator(["mask", "box"], mask_size=256)(torch.full((1, 1, SIDE, SIDE), 0.9))
-    assert teacher.decode(teacher.encode(torch.rand(1, 3, SIDE, SIDE)), prompts, (SIDE, SIDE)).logits.shape[0] == 1
+def test_mask_prompts_are_refused(teacher: CompactTeacher) -> None:
+    prompts = PromptGenerator(["box", "mask"])(torch.full((1, 1, 64, 64), 0.9))
+    with pytest.raises(ConfigError, match=r"prompt_kinds: the compact teacher never learnt mask prompts; ask it by"):
+        teacher.decode(teacher.encode(torch.rand(1, 3, 64, 64)), prompts, (64, 64))
 
 
 def test_batch_norm_of_the_image_encoder_stays_in_evaluation_mode() -> None:

@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 from tqdm import tqdm
 
+from labelmine.atomic import write_whole
 from labelmine.data.classes import ClassMap, ClassSpec
 from labelmine.data.headers import NIFTI_SUFFIXES
 from labelmine.data.intensities import Window
@@ -105,10 +106,7 @@ def write_quarantine(path: Path, rows: Iterable[SetAside]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("id", "path", "reason"))
     writer.writerows((row.id, row.path, row.reason) for row in rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text.getvalue(), encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, text.getvalue().encode())
 
 
 def _common_folder(items: Sequence[Item]) -> Path:

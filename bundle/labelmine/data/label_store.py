@@ -29,6 +29,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from labelmine.atomic import write_whole
 from labelmine.data.classes import ClassMap
 from labelmine.data.headers import NIFTI_SUFFIXES
 from labelmine.data.items import Item
@@ -160,7 +161,7 @@ class LabelStore:
         """
         rows = sorted(self._records.values(), key=lambda record: str(record["id"]))
         flat = [{key: json.dumps(v) if isinstance(v, list | dict) else v for key, v in row.items()} for row in rows]
-        _replace(self.folder / "manifest.csv", pd.DataFrame(flat).to_csv(index=False).encode())
+        write_whole(self.folder / "manifest.csv", pd.DataFrame(flat).to_csv(index=False).encode())
         known = {item["id"]: item for item in [*items, *self._written.values()] if item["id"] in self._records}
         slices = [item for item in known.values() if item["image"].lower().endswith(NIFTI_SUFFIXES)]
         write_label_volumes(
@@ -210,7 +211,7 @@ class LabelStore:
                     f"expected {now['names']} with {now['values']}. Use another folder, or delete this one"
                 )
         else:
-            _replace(path, json.dumps(now).encode())
+            write_whole(path, json.dumps(now).encode())
 
     def _class_paths(self, item: Item) -> Sequence[Path]:
         names = [re.sub(r"[^\w.-]", "_", name) for name in self.classes.names]
@@ -234,7 +235,7 @@ def _plain(value: Any) -> Any:
 def _write_png(path: Path, pixels: NDArray[Any]) -> None:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
-    _replace(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue())
 
 
 def _read_png(path: Path) -> NDArray[Any]:
@@ -245,11 +246,3 @@ def _read_png(path: Path) -> NDArray[Any]:
         raise DataError(
             f"{path}: label cannot be read ({error}). Delete its line in {MANIFEST_NAME}; its image is labelled again"
         ) from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file in one step: it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

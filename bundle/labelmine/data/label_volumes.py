@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import gzip
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from labelmine.atomic import write_whole
 from labelmine.data.classes import ClassMap
 from labelmine.data.headers import slice_index
 from labelmine.data.items import Item
@@ -74,10 +75,8 @@ def _write_volume(
             raise DataError(f"{item['id']}: mask is {mask.shape}, its slice of {image.name} {volume[index].shape}")
         volume[index] = mask
     path = folder / f"{volume_id(items[0])}.nii.gz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp_{path.name}")
-    nib.save(nib.Nifti1Image(volume, source.affine, _clean_header(source.header, volume.dtype)), temporary)
-    os.replace(temporary, path)
+    labels = nib.Nifti1Image(volume, source.affine, _clean_header(source.header, volume.dtype))
+    write_whole(path, gzip.compress(labels.to_bytes(), mtime=0))
     return path
 
 

@@ -8,7 +8,6 @@ lobules, shadows and highlights are there to be mistaken for lesions: a set that
 from __future__ import annotations
 
 import functools
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError
 
 Field = NDArray[np.float64]
@@ -92,8 +92,7 @@ def write_phantom_set(
     rows = [_write_one(root, seed, index, size) | {"split": split} for index, split in enumerate(splits)]
     table = root / "dataset.csv"
     # The table comes last and at once: where it stands, the images stand too.
-    pd.DataFrame(rows).to_csv(table.with_suffix(".tmp"), index=False)
-    os.replace(table.with_suffix(".tmp"), table)
+    write_whole(table, pd.DataFrame(rows).to_csv(index=False).encode())
     return table
 
 

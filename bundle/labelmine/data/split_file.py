@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from labelmine.atomic import write_whole
 from labelmine.data.duplicates import Pair
 from labelmine.data.items import Item, Split
 from labelmine.errors import DataError
@@ -33,9 +33,7 @@ def save_split(
     content |= {name: sorted(item["id"] for item in split if item.get("split") == name) for name in SPLIT_NAMES}
     content["held_out"] = sorted({item["id"] for item in found} - {item["id"] for item in split})
     content["near_duplicates"] = [list(pair) for pair in pairs]
-    temporary = Path(path).with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(Path(path), json.dumps(content, indent=1).encode())
 
 
 def load_split(

@@ -13,8 +13,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
+from labelmine.atomic import write_whole
 from labelmine.evaluation import figures, page
-from labelmine.evaluation.atomic import write_whole
 from labelmine.evaluation.context import Case, ReportContext
 from labelmine.evaluation.redaction import without_folders
 from labelmine.evaluation.summary import summarise

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
+from labelmine.atomic import write_whole
 from labelmine.errors import DataError
-from labelmine.evaluation.atomic import write_whole
 
 # Our choice, not a published one: from which fraction of the image on gold is called so. Fixed, so that sets compare.
 SIZE_FROM = {"small": 0.0, "medium": 0.02, "large": 0.10}

@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 from ignite.engine import Engine, Events
 
+from labelmine.atomic import write_whole
+
 
 class History:
     """Collect training loss, validation metrics, learning rate and seconds per epoch; write ``history.csv``.
@@ -46,10 +48,7 @@ class History:
             "seconds": time.perf_counter() - self._started,
         }
         self.rows.append(row)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(".part")
-        pd.DataFrame(self.rows).to_csv(draft, index=False)
-        draft.replace(self.path)
+        write_whole(self.path, pd.DataFrame(self.rows).to_csv(index=False).encode())
 
     def state_dict(self) -> dict[str, list[dict[str, float]]]:
         """Return what a resume needs."""

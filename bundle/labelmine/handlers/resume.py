@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 
+from labelmine.atomic import write_whole
 from labelmine.errors import WeightsError
 from labelmine.weights import load_checkpoint
 
@@ -65,13 +67,12 @@ class Resume:
 
     def save(self, engine: Engine) -> None:
         """Replace the checkpoint."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         state: dict[str, Any] = {name: thing.state_dict() for name, thing in self._objects(engine).items()}
         state["engine"] = dict(engine.state_dict())
         state["finished"] = bool(engine.should_terminate)
-        draft = self.path.with_suffix(".part")
-        torch.save(state, draft)
-        draft.replace(self.path)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(self.path, buffer.getvalue())
 
     def _objects(self, engine: Engine) -> dict[str, Any]:
         scaler = getattr(engine, "scaler", None)

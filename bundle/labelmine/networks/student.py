@@ -9,9 +9,10 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError, WeightsError
 from labelmine.networks.encoder_weights import load_encoder_weights
 
@@ -80,8 +81,6 @@ class Student(nn.Module):
 
     def save(self, path: str | Path, **metadata: Any) -> None:
         """Write weights and what is needed to rebuild the student as one safetensors file, atomically."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         spec = {
             "class_names": self.class_names,
             "encoder": self.encoder,
@@ -90,9 +89,7 @@ class Student(nn.Module):
             **metadata,
         }
         state = {k: v.contiguous() for k, v in self.state_dict().items()}
-        draft = path.with_suffix(".part")
-        save_file(state, draft, metadata={"labelmine": json.dumps(spec)})
-        draft.replace(path)
+        write_whole(Path(path), save(state, metadata={"labelmine": json.dumps(spec)}))
 
     @classmethod
     def load(cls, path: str | Path) -> tuple[Student, dict[str, Any]]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
+from labelmine.atomic import write_whole
 from labelmine.errors import WeightsError
 from labelmine.teachers.base import Teacher
 from labelmine.teachers.compact import CompactTeacher
@@ -53,9 +54,7 @@ def save_compact_teacher(
         "trained_on": json.dumps(sorted({*seen_before, *map(image_digest, images)})),
         "recipe": json.dumps(recipe or {}),
     }
-    draft = path.with_suffix(".part")
-    save_file(state, draft, metadata=metadata)
-    draft.replace(path)
+    write_whole(path, save(state, metadata=metadata))
     return path
 
 

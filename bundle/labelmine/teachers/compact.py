@@ -15,7 +15,7 @@ from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
-from labelmine.errors import WeightsError
+from labelmine.errors import ConfigError, WeightsError
 from labelmine.prompts import Prompts
 from labelmine.teachers.base import TeacherMasks
 from labelmine.teachers.decoding import decode_prompts, scaled
@@ -97,7 +97,16 @@ class CompactTeacher(nn.Module):
         return embeddings
 
     def decode(self, embeddings: Tensor, prompts: Prompts, image_size: tuple[int, int]) -> TeacherMasks:
-        """Answer all prompts at ``image_size``; see ``Teacher.decode``."""
+        """Answer all prompts at ``image_size``; see ``Teacher.decode``.
+
+        Raises:
+            ConfigError: For mask prompts, which the compact teacher never learnt.
+        """
+        if prompts.masks is not None:
+            raise ConfigError(
+                "prompt_kinds: the compact teacher never learnt mask prompts; ask it by points or box, or take SAM "
+                "(configs/teacher_sam.yaml)."
+            )
         height, width = self._resized(image_size)
         scale = (width / image_size[1], height / image_size[0])
         logits, iou = decode_prompts(

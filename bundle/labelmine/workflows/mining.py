@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from labelmine.atomic import write_whole
 from labelmine.data import ImageSet, Item, LabelStore, LoadItem
 from labelmine.evaluation import (
     Case,
@@ -24,7 +25,6 @@ from labelmine.evaluation import (
     write_report,
     write_table,
 )
-from labelmine.evaluation.atomic import write_whole
 from labelmine.evaluation.summary import statistics
 from labelmine.networks import Student
 from labelmine.teachers import Teacher, seen_images

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError
-from labelmine.evaluation.atomic import write_whole
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

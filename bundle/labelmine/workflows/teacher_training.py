@@ -153,8 +153,8 @@ def finish_teacher(
 ) -> dict[str, Any]:
     """Write ``teacher.safetensors`` and, after the exam if there is one, ``metrics.json``; return the metrics."""
     folder = Path(output_dir)
-    made = folder / "phantom"
-    seen = [item["image"] for item in sets.items if made not in Path(item["image"]).parents]
+    made = (folder / "phantom").absolute()
+    seen = [item["image"] for item in sets.items if made not in Path(item["image"]).absolute().parents]
     path = save_compact_teacher(frozen(teacher), folder / "teacher.safetensors", seen, recipe, teacher.trained_on)
     metrics = {
         "recipe": recipe,
