@@ -1,0 +1,38 @@
+"""Examine a compact teacher on image sets with masks: Dice with jittered boxes, as in ``models/README.md``.
+
+python scripts/examine_teacher.py compact DIR [DIR ...]
+"""
+
+from __future__ import annotations
+
+import json
+
+import fire
+from monai.transforms import Compose
+
+from labelmine.data import ClassMap, LoadItem
+from labelmine.teachers import build_compact_teacher
+from labelmine.transforms import StudentView
+from labelmine.workflows.teacher_exam import exam_samples, prompted_dice
+
+
+def main(teacher: str, *dataset_dirs: str, jitter: float = 0.12, seed: int = 0) -> None:
+    """Print a line of JSON per image set.
+
+    Args:
+        teacher: Name in ``models/`` or path of a compact teacher.
+        *dataset_dirs: Image sets with masks that the teacher never saw.
+        jitter: Largest shift of a box's edge as a fraction of the box's side.
+        seed: Seed of the jitter.
+    """
+    examined = build_compact_teacher(teacher)
+    view = Compose([LoadItem(ClassMap()), StudentView(examined.image_size)])
+    for folder in dataset_dirs:
+        samples = exam_samples(folder, view)
+        print(
+            json.dumps({"teacher": teacher, "dataset": folder, **prompted_dice(examined, samples or [], jitter, seed)})
+        )
+
+
+if __name__ == "__main__":
+    fire.Fire(main)
