@@ -181,7 +181,7 @@ def student_with_code(folder: Path, teacher_file: str) -> None:
     [
         (lambda folder, teacher_file: None, r"No student at model.safetensors .*give --model_dir"),
         (student_of_another_model, r"weights of another model, not a labelmine student"),
-        (student_with_code, r"no readable safetensors file"),
+        (student_with_code, r"truncated or no weights file"),
     ],
     ids=["missing", "another model", "code"],
 )

@@ -8,13 +8,13 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError, WeightsError
 from labelmine.networks.encoder_weights import load_encoder_weights
+from labelmine.weights import load_state_dict_safely
 
 
 class Student(nn.Module):
@@ -132,12 +132,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"No student at {path.name} in {path.parent.name}/: give --model_dir the output folder of an earlier "
             "mine or train run (it holds model.safetensors)."
         )
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
-    except SafetensorError as error:
-        raise WeightsError(f"{path.name} is no readable safetensors file ({error}). Copy it again.") from error
+    state, metadata = load_state_dict_safely(path)
     if "labelmine" not in metadata:
         raise WeightsError(
             f"{path.name} holds weights of another model, not a labelmine student: train one with mine.yaml."
