@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai.transforms import RandFlipd
+from monai.transforms import Compose, RandFlipd
 from torch import Tensor
 
+from labelmine.data import LoadItem
 from labelmine.errors import ConfigError, DataError
 from labelmine.losses import PromptableLoss
 from labelmine.prompts import PromptSimulator
 from labelmine.teachers import CompactTeacher, build_compact_teacher, save_compact_teacher
-from labelmine.transforms import BatchAugment
+from labelmine.transforms import BatchAugment, StudentView
 from labelmine.workflows.teacher_exam import exam_samples
 from labelmine.workflows.teacher_training import (
     PrepareSimulatedPrompts,
@@ -139,3 +140,15 @@ def test_exam_reads_labelled_images_one_by_one(phantom_folder: Callable[..., Pat
     samples = exam_samples(str(phantom_folder(3, labeled=2)), lambda item: {"id": item["id"]})
     assert samples is not None
     assert len(list(samples)) == 2
+
+
+def test_the_exam_jitters_as_asked(phantom_folder: Callable[..., Path], tmp_path: Path) -> None:
+    folder = phantom_folder(4)
+    sets = load_teacher_sets([str(folder)], str(tmp_path))
+    view = Compose([LoadItem(sets.classes), StudentView(SIDE)])
+    boxes = []
+    for jitter in (0.0, 0.3):
+        exam = exam_samples(str(folder), view)
+        metrics = finish_teacher(CompactTeacher(SIDE), sets, str(tmp_path), exam, {}, jitter)
+        boxes.append(metrics["exam"]["box_dice"]["mean"])
+    assert boxes[0] > boxes[1]

@@ -114,7 +114,7 @@ def prepare_image_set(
         source = _write_phantoms(folder / "phantom", phantom_count, seed, phantom_size)
     else:
         source = Path(dataset_dir).expanduser()
-    checked = _find_and_check(source, folder / QUARANTINE_FILE_NAME, classes, window, slice_axis)
+    checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, classes, window, slice_axis)
 
     settings = {"seed": seed, "val_fraction": val_fraction, "test_fraction": test_fraction}
     settings |= {"labeled_fraction": labeled_fraction}
@@ -130,7 +130,7 @@ def prepare_image_set(
         items, pairs = loaded
     image_set = ImageSet(
         name="phantom" if dataset_dir is None else _name(source.absolute()),
-        root=_root(source),
+        root=root_of(source),
         items=items,
         classes=checked.classes,
         window=window,
@@ -148,13 +148,14 @@ def _write_phantoms(folder: Path, count: int, seed: int, size: int) -> Path:
     return write_phantom_set(folder, n_train, n_val, n_test, seed, size, count - n_train - n_val - n_test)
 
 
-def _find_and_check(
+def find_and_check(
     source: Path, quarantine: Path, classes: ClassSpec | ClassMap, window: Window | None, slice_axis: int
 ) -> CheckedItems:
+    """Find the images of a source and set aside what cannot be used; see ``find_items`` and ``check_items``."""
     aside: list[SetAside] = []
     items = find_items(source, slice_axis, aside)
     return check_items(
-        items, quarantine, classes, window=window, slice_axis=slice_axis, set_aside=aside, root=_root(source)
+        items, quarantine, classes, window=window, slice_axis=slice_axis, set_aside=aside, root=root_of(source)
     )
 
 
@@ -162,7 +163,8 @@ def _name(source: Path) -> str:
     return source.name if source.is_dir() else source.stem
 
 
-def _root(source: Path) -> Path:
+def root_of(source: Path) -> Path:
+    """Return the folder that image names are relative to."""
     return source.absolute() if source.is_dir() else source.absolute().parent
 
 

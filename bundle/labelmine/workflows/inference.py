@@ -14,7 +14,8 @@ from monai.inferers import Inferer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelmine.data import ClassMap, ImageSet, Item, check_items, find_items, read_label, write_phantom_set
+from labelmine.data import ClassMap, ImageSet, Item, read_label, write_phantom_set
+from labelmine.data.image_set import QUARANTINE_FILE_NAME, find_and_check, root_of
 from labelmine.errors import DataError
 from labelmine.evaluation import ReportContext, summarise, write_metrics, write_report, write_table
 from labelmine.labelers import PromptedLabeler
@@ -53,14 +54,9 @@ def find_images(
     folder.mkdir(parents=True, exist_ok=True)
     source = write_phantom_set(folder / "phantom", 12, 0, 0) if dataset_dir is None else Path(dataset_dir).expanduser()
     known = classes if classes is not None else _numbered(class_names)
-    aside: list[Any] = []
-    items = find_items(source, slice_axis, aside)
-    root = source.absolute() if source.is_dir() else source.absolute().parent
-    checked = check_items(
-        items, folder / "quarantine.csv", known, window=window, slice_axis=slice_axis, set_aside=aside, root=root
-    )
+    checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, known, window, slice_axis)
     summary = {"n_images": len(checked.items), "n_quarantined": len(checked.set_aside)}
-    return ImageSet(source.stem, root, checked.items, checked.classes, window, slice_axis, summary)
+    return ImageSet(source.stem, root_of(source), checked.items, checked.classes, window, slice_axis, summary)
 
 
 def unfinished(items: Sequence[Item], done: set[str]) -> list[Item]:

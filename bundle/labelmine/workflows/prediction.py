@@ -48,6 +48,8 @@ class Predictor:
         if self.refine is None:
             return predict(self.student, batch, self.student.exclusive)
         answer = self.refine(batch, self.student)
+        if bool(answer.accepted.all()):
+            return answer.mask
         own = predict(self.student, batch, self.student.exclusive)
         return torch.where(answer.accepted.reshape(-1, 1, 1, 1), answer.mask, own)
 

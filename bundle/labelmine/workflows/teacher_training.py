@@ -149,9 +149,23 @@ def balanced_sampler(sizes: Sequence[int], samples: int) -> WeightedRandomSample
 
 
 def finish_teacher(
-    teacher: CompactTeacher, sets: TeacherSets, output_dir: str, exam: Iterable[Batch] | None, recipe: dict[str, Any]
+    teacher: CompactTeacher,
+    sets: TeacherSets,
+    output_dir: str,
+    exam: Iterable[Batch] | None,
+    recipe: dict[str, Any],
+    jitter: float = 0.12,
 ) -> dict[str, Any]:
-    """Write ``teacher.safetensors`` and, after the exam if there is one, ``metrics.json``; return the metrics."""
+    """Write ``teacher.safetensors`` and, after the exam if there is one, ``metrics.json``; return the metrics.
+
+    Args:
+        teacher: The trained teacher.
+        sets: What it was trained on.
+        output_dir: Where both files go.
+        exam: Views of images it never saw; None: no exam.
+        recipe: Knobs that the file should remember.
+        jitter: Largest shift of an exam box's edge as a fraction of the box's side.
+    """
     folder = Path(output_dir)
     made = (folder / "phantom").absolute()
     seen = [item["image"] for item in sets.items if made not in Path(item["image"]).absolute().parents]
@@ -159,7 +173,7 @@ def finish_teacher(
     metrics = {
         "recipe": recipe,
         "n_images": sum(sets.sizes),
-        "exam": prompted_dice(build_compact_teacher(str(path)), exam) if exam else None,
+        "exam": prompted_dice(build_compact_teacher(str(path)), exam, jitter) if exam else None,
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     logger.info("wrote %s; exam: %s", path.name, metrics["exam"])
