@@ -33,8 +33,16 @@ class Teacher(Protocol):
     name: str
     weights_sha256: str
 
+    @property
+    def fingerprint(self) -> str:
+        """All that an embedding depends on besides its image: model, preprocessing, precision and weights."""
+        ...
+
     def encode(self, images: Tensor) -> Tensor:
-        """Return (B, C, h, w) embeddings of (B, 3, H, W) float RGB images in [0, 1]; preprocessing included."""
+        """Return (B, ...) embeddings of (B, 3, H, W) float RGB images in [0, 1]; preprocessing included.
+
+        What lies behind the first dimension is the teacher's own affair; only ``decode`` reads it.
+        """
         ...
 
     def decode(self, embeddings: Tensor, prompts: Prompts, image_size: tuple[int, int]) -> TeacherMasks:

@@ -19,6 +19,7 @@ from labelmine.errors import ConfigError, WeightsError
 from labelmine.prompts import Prompts
 from labelmine.teachers.base import TeacherMasks
 from labelmine.teachers.decoding import decode_prompts, scaled
+from labelmine.teachers.fingerprint import weights_digest
 
 STRIDE = 8
 WIDTH = 256
@@ -84,6 +85,11 @@ class CompactTeacher(nn.Module):
         transformer = TwoWayTransformer(depth=2, embedding_dim=WIDTH, mlp_dim=1024, num_heads=8)
         # One mask per prompt: the compact teacher is trained on boxes, which are rarely ambiguous.
         self.mask_decoder = MaskDecoder(num_multimask_outputs=0, transformer=transformer, transformer_dim=WIDTH)
+
+    @property
+    def fingerprint(self) -> str:
+        """Model, input size and weights; see ``Teacher``."""
+        return f"compact-{self.image_size}-{weights_digest(self, self.weights_sha256)}"
 
     def preprocess(self, images: Tensor) -> Tensor:
         """Resize (B, 3, H, W) in [0, 1] to the longest side, scale to [-1, 1], zero-pad at the bottom and right."""

@@ -19,6 +19,7 @@ from labelmine.prompts import Prompts
 from labelmine.teachers.base import TeacherMasks
 from labelmine.teachers.build import frozen
 from labelmine.teachers.decoding import decode_prompts, scaled
+from labelmine.teachers.fingerprint import weights_digest
 from labelmine.weights import load_state_dict_safely, sha256_of, weights_path
 
 ModelType = Literal["vit_b", "vit_l", "vit_h"]
@@ -60,6 +61,12 @@ class SamTeacher(nn.Module):
         self.name = name
         self.weights_sha256 = weights_sha256
         self.resize = ResizeLongestSide(sam.image_encoder.img_size)
+
+    @property
+    def fingerprint(self) -> str:
+        """Model, preprocessing, input size and weights; see ``Teacher``."""
+        weights = weights_digest(self.sam, self.weights_sha256)
+        return f"segment-anything-{self.preprocessing}-{self.sam.image_encoder.img_size}-{weights}"
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
