@@ -92,6 +92,8 @@ class ReportContext:
         kept: The student that was kept, a key of `tables`.
         kept_reason: Why, e.g. ``higher Dice on gold validation: 0.71 against 0.68``.
         histories: Learning curves by student.
+        label_history: Quality of pseudo labels by epoch, where they were made during training: ``epoch``, ``accepted``,
+            ``score`` and, where gold is known, ``dice``; NaN where nothing was labelled.
         pseudo_labels: Counts and quality; None where nothing was mined.
         counts: What the data held, in reading order: ``{"gold, training": 72, ...}`` or `ImageSet.summary`.
         quarantined: ``(file, reason)`` of every file set aside.
@@ -110,6 +112,7 @@ class ReportContext:
     kept: str | None = None
     kept_reason: str = ""
     histories: Mapping[str, Sequence[Epoch]] = field(default_factory=dict)
+    label_history: Sequence[Epoch] = ()
     pseudo_labels: PseudoLabelSummary | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     quarantined: Sequence[tuple[str, str]] = ()

@@ -29,8 +29,15 @@ STUDENT_STYLES = [("#d55e00", "--", "o"), ("#0072b2", "-", "^"), ("#009e73", "-.
 _RIM: list[patheffects.AbstractPathEffect] = [patheffects.withStroke(linewidth=4.4, foreground="#000000b0")]
 
 
-def learning_curve(histories: Mapping[str, Sequence[Epoch]], key: str, title: str) -> bytes:
-    """One figure by epoch (``train_loss``, ``val_dice``), one line per student; PNG."""
+def learning_curve(histories: Mapping[str, Sequence[Epoch]], key: str, title: str, unit_range: bool = False) -> bytes:
+    """One figure by epoch (``train_loss``, ``val_dice``), one line per student; PNG.
+
+    Args:
+        histories: Rows by the name of their line.
+        key: The figure among each row's.
+        title: Heading.
+        unit_range: Whether the axis shows all of [0, 1].
+    """
     figure, axes = _plot(title, "epoch")
     for (name, history), (colour, line, marker) in zip(histories.items(), _styles(len(histories)), strict=True):
         known = [(epoch["epoch"], epoch[key]) for epoch in history if {"epoch", key} <= set(epoch)]
@@ -38,7 +45,7 @@ def learning_curve(histories: Mapping[str, Sequence[Epoch]], key: str, title: st
         x, y = [e for e, _ in known], [v for _, v in known]
         axes.plot(x, y, line, color=colour, marker=marker, markevery=every, markersize=5, label=name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if key == "val_dice":
+    if unit_range:
         axes.set_ylim(0, 1)
     axes.legend(frameon=False)
     return encode(figure)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labelmine.evaluation.context import PseudoLabelSummary, ReportContext
+from labelmine.evaluation.context import Epoch, PseudoLabelSummary, ReportContext
 from labelmine.evaluation.redaction import without_folders
 from labelmine.evaluation.summary import SIZE_LABELS, paired_difference
 
@@ -99,6 +99,16 @@ def pseudo_label_sentences(summary: PseudoLabelSummary) -> list[str]:
             line += f"; the student's own masks reach {number(summary.student_dice['mean'])}"
         lines.append(f"{line} ({_images(summary.dice.get('n', 0), 'image')}).")
     return lines
+
+
+def label_curves(history: Sequence[Epoch]) -> dict[str, list[dict[str, float]]]:
+    """Lines of the figure of pseudo labels by epoch; those without a known value are left out."""
+    names = {"Dice against hidden gold": "dice", "score": "score", "fraction accepted": "accepted"}
+    curves = {
+        name: [{"epoch": row["epoch"], "value": row[key]} for row in history if _known(row.get(key))]
+        for name, key in names.items()
+    }
+    return {name: rows for name, rows in curves.items() if rows}
 
 
 def warnings(context: ReportContext, summaries: Summaries) -> list[str]:

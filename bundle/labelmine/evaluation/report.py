@@ -78,7 +78,7 @@ def _view(context: ReportContext, folder: Path) -> dict[str, Any]:
 
 
 def _plots(context: ReportContext, summaries: Mapping[str, Any], folder: Path) -> dict[str, Picture | None]:
-    plots: dict[str, Picture | None] = {"dice": None, "train_loss": None, "val_dice": None}
+    plots: dict[str, Picture | None] = {"dice": None, "train_loss": None, "val_dice": None, "labels": None}
     if summaries:
         png = figures.dice_by_image({name: context.tables[name] for name in summaries})
         means = ", ".join(f"{name} {page.number(entry['dice']['mean'])}" for name, entry in summaries.items())
@@ -87,8 +87,14 @@ def _plots(context: ReportContext, summaries: Mapping[str, Any], folder: Path) -
         histories = {n: h for n, h in context.histories.items() if any({"epoch", key} <= set(epoch) for epoch in h)}
         if histories:
             ends = ", ".join(f"{name} over {len(history)} epochs" for name, history in histories.items())
-            png = figures.learning_curve(histories, key, title)
+            png = figures.learning_curve(histories, key, title, unit_range=key == "val_dice")
             plots[key] = _saved(png, folder / f"{key}.png", f"{title} by epoch: {ends}.")
+    if curves := page.label_curves(context.label_history):
+        png = figures.learning_curve(curves, "value", "Pseudo labels made during training", unit_range=True)
+        ends = "; ".join(
+            f"{n} {page.number(c[0]['value'])} to {page.number(c[-1]['value'])}" for n, c in curves.items()
+        )
+        plots["labels"] = _saved(png, folder / "label_quality.png", f"Pseudo labels from first to last epoch: {ends}.")
     return plots
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,8 @@ from labelmine.data import Item, LabelStore
 from labelmine.errors import DataError
 from labelmine.labelers import PseudoLabel
 from labelmine.transforms import StudentView, to_original
+
+PackedLabel = tuple[Tensor, Tensor, list[int]]  # bits of the mask, weight (1 or S * S values), shape (K, S, S)
 
 
 class LabelMemory(Protocol):
@@ -32,11 +35,11 @@ class LabelMemory(Protocol):
 
 
 class InMemory:
-    """Labels in RAM (8-bit masks, 16-bit weights): for trainers that need no files."""
+    """Labels in RAM, packed (one bit a pixel and class; weights of 16 bits): for trainers that need no files."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self._labels: dict[str, tuple[Tensor, Tensor]] = {}
+        self._labels: dict[str, PackedLabel] = {}
 
     @property
     def done(self) -> set[str]:
@@ -45,15 +48,28 @@ class InMemory:
 
     def add(self, batch: Mapping[str, Any], label: PseudoLabel) -> None:
         """Take up the labels of a batch."""
-        for image_id, mask, weight in zip(batch["id"], label.mask, label.weight, strict=True):
-            self._labels[image_id] = ((mask > 0.5).to("cpu", torch.uint8), weight.to("cpu", torch.float16))
+        for image_id, mask, weight in zip(batch["id"], label.mask.cpu(), label.weight.cpu(), strict=True):
+            bits = torch.from_numpy(np.packbits(mask.numpy() > 0.5))
+            uniform = bool((weight == weight.flatten()[0]).all())
+            trust = weight.flatten()[:1] if uniform else weight.flatten()
+            self._labels[image_id] = (bits, trust.half(), list(mask.shape))
 
     def get(self, image_id: str) -> tuple[Tensor, Tensor]:
         """Return the label of an image's view."""
         if image_id not in self._labels:
             raise DataError(f"{image_id}: no pseudo label. The loader of unlabelled images must hold each of them.")
-        mask, weight = self._labels[image_id]
-        return mask.float(), weight.float()
+        bits, trust, (classes, height, width) = self._labels[image_id]
+        mask = np.unpackbits(bits.numpy(), count=classes * height * width).reshape(classes, height, width)
+        weight = trust.float().reshape(1, height, width) if len(trust) > 1 else trust.float().expand(1, height, width)
+        return torch.from_numpy(mask).float(), weight.clone()
+
+    def state_dict(self) -> dict[str, PackedLabel]:
+        """Return all labels, for a checkpoint."""
+        return dict(self._labels)
+
+    def load_state_dict(self, state: Mapping[str, PackedLabel]) -> None:
+        """Take up the labels of a checkpoint."""
+        self._labels = dict(state)
 
 
 class InFiles:

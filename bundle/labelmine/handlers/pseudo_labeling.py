@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -12,10 +13,11 @@ from tqdm import tqdm
 
 from labelmine.errors import ConfigError
 from labelmine.handlers.label_memory import InMemory, LabelMemory
-from labelmine.labelers import Labeler
+from labelmine.labelers import Labeler, PseudoLabel
 from labelmine.labelers.base import StudentNetwork
 
 Schedule = Literal["one_time", "continuous"]
+Observer = Callable[[Mapping[str, Any], PseudoLabel], None]
 KEYS = ("image", "label", "is_labeled", "id")
 
 
@@ -29,9 +31,14 @@ class PseudoLabeling:
         labeler: Who labels.
         student: The network that the labeler may consult.
         loader: Batches of all unlabelled images; needed for ``one_time``.
-        schedule: ``one_time``: label all once, when the trainer starts. ``continuous``: label at each visit.
+        schedule: ``one_time``: label all once, when the trainer starts. ``continuous``: label at each visit, so that
+            labels grow better with the student (S1).
         pseudo_weight: Factor in [0, 1] that scales the weight of pseudo labels (S1 scales their loss down).
-        memory: Where one-time labels are kept; in RAM by default.
+        memory: Where labels are kept; in RAM by default. ``continuous`` keeps none where it labels at every visit.
+        relabel_every: ``continuous``: an image is labelled at its first visit and again at every so many visits.
+        warm_up: ``continuous``: epochs in which gold trains alone and unlabelled rows leave the batch.
+        observers: Called with batch and answer whenever the labeler was asked, for example ``LabelQuality``.
+        device: Where the labeler works; None: where the student's parameters are.
 
     Raises:
         ConfigError: When a knob is out of range or ``one_time`` has no loader.
@@ -45,6 +52,11 @@ class PseudoLabeling:
         schedule: Schedule = "one_time",
         pseudo_weight: float = 1.0,
         memory: LabelMemory | None = None,
+        *,
+        relabel_every: int = 1,
+        warm_up: int = 0,
+        observers: Sequence[Observer] = (),
+        device: torch.device | str | None = None,
     ) -> None:
         """Check and keep the knobs."""
         if schedule not in ("one_time", "continuous"):
@@ -53,13 +65,23 @@ class PseudoLabeling:
             raise ConfigError(f"pseudo_weight: expected a factor in [0, 1]. Got: {pseudo_weight}")
         if schedule == "one_time" and loader is None:
             raise ConfigError("schedule 'one_time' labels all images first: give it the loader of unlabelled images.")
+        if relabel_every < 1 or warm_up < 0:
+            raise ConfigError(f"expected relabel_every >= 1 and warm_up >= 0. Got: {relabel_every}, {warm_up}")
+        self.memory = memory if memory is not None else InMemory()
+        if relabel_every > 1 and not isinstance(self.memory, InMemory):
+            # Files hold the labels of an epoch that a kill broke off: the resumed run would read what it has not made.
+            raise ConfigError("relabel_every > 1 keeps labels in the checkpoint: give it an InMemory, or no memory.")
         self.labeler = labeler
         self.student = student
         self.loader = loader
         self.schedule = schedule
         self.pseudo_weight = pseudo_weight
-        self.memory = memory if memory is not None else InMemory()
+        self.relabel_every = relabel_every
+        self.warm_up = warm_up
+        self.observers = tuple(observers)
+        self.device = _device_of(student) if device is None else torch.device(device)
         self._labelled = False
+        self._visits: Counter[str] = Counter()
 
     def attach(self, engine: Engine) -> None:
         """Label when ``engine`` starts (one-time) and fill each batch as it arrives."""
@@ -71,13 +93,12 @@ class PseudoLabeling:
         """Label every image of the loader that has no label yet; a second call does nothing."""
         if self._labelled:
             return
-        device = _device_of(self.student)
         for batch in tqdm(self.loader or [], desc="pseudo labels", unit="batch"):
             done = self.memory.done
             rows = [i for i, image_id in enumerate(batch["id"]) if image_id not in done]
             if rows:
-                todo = _to(_rows(batch, torch.tensor(rows)), device)
-                self.memory.add(todo, self.labeler(todo, self.student))
+                chosen = _rows(batch, torch.tensor(rows))
+                self.memory.add(chosen, self._ask(chosen))
         self._labelled = True
 
     def fill(self, engine: Engine) -> None:
@@ -95,7 +116,7 @@ class PseudoLabeling:
         weight = batch.get("weight", torch.ones_like(batch["image"][:, :1]))
         rows = torch.nonzero(~torch.as_tensor(batch["is_labeled"], dtype=torch.bool)).flatten()
         if len(rows):
-            mask, trust = self._labels(_rows(batch, rows))
+            mask, trust = self._labels(_rows(batch, rows), engine.state.epoch)
             label, weight = batch["label"].clone(), weight.clone()
             if mask.shape[1:] != label.shape[1:]:
                 expected, got = tuple(label.shape[1:]), tuple(mask.shape[1:])
@@ -111,12 +132,47 @@ class PseudoLabeling:
         if 0 < len(kept) < len(weight):
             engine.state.batch = {**batch, **_rows(batch, kept)}
 
-    def _labels(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        if self.schedule == "continuous":
-            answer = self.labeler(_to(batch, _device_of(self.student)), self.student)
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resume needs: visits and labels, where labels outlive their visit."""
+        if not isinstance(self.memory, InMemory) or self.relabel_every == 1:
+            return {}
+        return {"visits": dict(self._visits), "labels": self.memory.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up visits and labels of an earlier run."""
+        if state and isinstance(self.memory, InMemory):
+            self._visits = Counter(state["visits"])
+            self.memory.load_state_dict(state["labels"])
+
+    def _labels(self, batch: Mapping[str, Any], epoch: int) -> tuple[Tensor, Tensor]:
+        """Return masks (B, K, S, S) and weights (B, 1, S, S) of unlabelled rows."""
+        if self.warm_up and self.schedule == "continuous" and epoch <= self.warm_up:
+            return torch.zeros_like(batch["label"]), torch.zeros_like(batch["image"][:, :1])
+        if self.schedule == "continuous" and self.relabel_every == 1:
+            answer = self._ask(batch)
             return (answer.mask > 0.5).float(), answer.weight
+        if self.schedule == "continuous":
+            self._relabel(batch)
         masks, weights = zip(*(self.memory.get(image_id) for image_id in batch["id"]), strict=True)
         return torch.stack(masks), torch.stack(weights)
+
+    def _relabel(self, batch: Mapping[str, Any]) -> None:
+        """Count a visit of each row and label anew what is due."""
+        due = []
+        for row, image_id in enumerate(batch["id"]):
+            if self._visits[image_id] % self.relabel_every == 0:
+                due.append(row)
+            self._visits[image_id] += 1
+        if due:
+            chosen = _rows(batch, torch.tensor(due))
+            self.memory.add(chosen, self._ask(chosen))
+
+    def _ask(self, batch: Mapping[str, Any]) -> PseudoLabel:
+        """Ask the labeler about plain views, and tell the observers."""
+        answer = self.labeler(_to(batch, self.device), self.student)
+        for observer in self.observers:
+            observer(batch, answer)
+        return answer
 
 
 def _rows(batch: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:

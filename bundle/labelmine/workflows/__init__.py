@@ -11,6 +11,7 @@ from labelmine.workflows.inference import (
 from labelmine.workflows.mining import Conclusion, best_student
 from labelmine.workflows.prediction import Predictor, compare, evaluate
 from labelmine.workflows.run_folder import RunFolder
+from labelmine.workflows.schedule import SavedStudent, mined_handlers, mined_items, mined_student
 from labelmine.workflows.training import (
     PrepareStudentBatch,
     TrainingPlan,
@@ -27,6 +28,7 @@ __all__ = [
     "Predictor",
     "PrepareStudentBatch",
     "RunFolder",
+    "SavedStudent",
     "StudentInferer",
     "TrainingPlan",
     "best_student",
@@ -34,6 +36,9 @@ __all__ = [
     "evaluate",
     "find_images",
     "load_predictor",
+    "mined_handlers",
+    "mined_items",
+    "mined_student",
     "new_student",
     "prepare_views",
     "student_evaluator",

@@ -55,6 +55,8 @@ class Conclusion:
         teacher: Asked which of the images it has seen; None: no teacher.
         seed: Seed of the bootstrap.
         device: Where students predict.
+        schedule: When pseudo labels were made, see ``PseudoLabeling``: by the supervised student before the second
+            training (``one_time``), or by the mined one during and after it (``continuous``).
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Conclusion:
         teacher: Teacher | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
+        schedule: str = "one_time",
     ) -> None:
         """Keep what is needed; nothing is done yet."""
         self.run = run
@@ -73,6 +76,7 @@ class Conclusion:
         self.teacher = teacher
         self.seed = seed
         self.device = device
+        self.schedule = schedule
 
     def __call__(self) -> None:
         """Choose, examine and write."""
@@ -84,7 +88,8 @@ class Conclusion:
         tables = {n: evaluate(p, self.images.test, self.images, f"test {n}") for n, p in predictors.items()}
         for name, table in tables.items():
             write_table(self.run.path / f"test_{name}.csv", table)
-        pseudo = self._pseudo_labels(self.store, predictors["supervised"]) if self.store else None
+        prompter = predictors["supervised" if self.schedule == "one_time" else "mined"]
+        pseudo = self._pseudo_labels(self.store, prompter) if self.store else None
         warnings = self._warnings()
         write_metrics(self.run.path / "metrics.json", self._metrics(tables, val, kept, pseudo, warnings))
         reason = "Dice on gold validation: " + ", ".join(f"{n} {v:.3f}" for n, v in val.items())
@@ -96,12 +101,13 @@ class Conclusion:
             kept=kept,
             kept_reason=reason,
             histories={n: _history(self.run.path / n / "history.csv") for n in predictors},
+            label_history=_history(self.run.path / "mined" / "label_history.csv"),
             pseudo_labels=pseudo,
             counts=self.images.summary,
             quarantined=_quarantined(self.run.path / "quarantine.csv"),
             warnings=warnings,
             test_cases=self._test_cases(tables, predictors, kept),
-            pseudo_cases=self._pseudo_cases(self.store, predictors["supervised"]) if self.store else (),
+            pseudo_cases=self._pseudo_cases(self.store, prompter) if self.store else (),
             seconds=self.run.seconds,
             command=f"python -m monai.bundle run --config_file configs/{'mine' if self.store else 'train'}.yaml",
             config=self.run.settings,
@@ -130,6 +136,7 @@ class Conclusion:
             **({"pseudo_labels": asdict(pseudo)} if pseudo else {}),
             "warnings": list(warnings),
             "seconds": self.run.seconds,
+            "seconds_per_epoch": {n: _seconds_per_epoch(self.run.path / n / "history.csv") for n in tables},
         }
 
     def _pseudo_labels(self, store: LabelStore, student: Predictor) -> PseudoLabelSummary:
@@ -230,6 +237,11 @@ class Conclusion:
 
 def _history(path: Path) -> list[dict[str, float]]:
     return pd.read_csv(path).to_dict("records") if path.is_file() else []  # type: ignore[return-value]
+
+
+def _seconds_per_epoch(path: Path) -> float:
+    """Median of the epochs' wall-clock seconds: the first, which fills caches, and a busy machine's hardly count."""
+    return round(float(pd.read_csv(path)["seconds"].median()), 2)
 
 
 def _quarantined(path: Path) -> list[tuple[str, str]]:

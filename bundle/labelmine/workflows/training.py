@@ -211,7 +211,7 @@ def student_trainer(
         val_loader: Batches of validation gold.
         max_epochs: Epochs at most.
         folder: Where ``best.safetensors``, ``checkpoint.pt``, ``history.csv`` and TensorBoard's files go.
-        handlers: Further handlers, attached first.
+        handlers: Further handlers, attached first; those with a ``state_dict`` are part of the checkpoint.
     """
     where = Path(folder)
     prepare = PrepareStudentBatch(plan.augment)
@@ -236,6 +236,7 @@ def student_trainer(
     best.attach(evaluator)
     evaluator.add_event_handler(Events.COMPLETED, early)
     state = {"network": network, "optimizer": optimizer, "scheduler": scheduler, "best": best, "early": early}
+    state |= {type(handler).__name__: handler for handler in handlers if hasattr(handler, "state_dict")}
     attached = [
         *handlers,
         EpochSeed(plan.seed, [prepare]),
