@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,23 @@ def test_in_memory_gives_back_what_it_got() -> None:
     mask, weight = memory.get("image_000")
     assert torch.equal(mask, batch["label"][0])
     assert torch.equal(weight, uniform()[0])
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("uniform_weight", [True, False])
+def test_in_memory_survives_a_checkpoint(classes: int, uniform_weight: bool, tmp_path: Path) -> None:
+    batch, memory = views(), InMemory()
+    mask = torch.rand(2, classes, 64, 64).round()
+    weight = uniform() if uniform_weight else torch.rand(2, 1, 64, 64).round()
+    memory.add(batch, replace(answer(batch, weight), mask=mask))
+    torch.save(memory.state_dict(), tmp_path / "state.pt")
+    again = InMemory()
+    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert again.done == memory.done
+    for index, image_id in enumerate(batch["id"]):
+        got = again.get(image_id)
+        assert torch.equal(got[0], mask[index])
+        assert torch.equal(got[1], weight[index])
 
 
 def test_in_memory_names_an_image_that_was_never_labelled() -> None:

@@ -161,6 +161,62 @@ def test_only_what_has_no_label_yet_is_labelled() -> None:
     assert labeler.asked == ["case_4", "case_6"]
 
 
+@pytest.mark.parametrize(("every", "visits"), [(1, [1, 2, 3, 4, 5]), (2, [1, 3, 5]), (3, [1, 4]), (9, [1])])
+def test_an_image_is_labelled_again_at_every_kth_visit(every: int, visits: list[int]) -> None:
+    data, labeler = samples(), Threshold()
+    trainer, loss = foreign_trainer(data, epochs=5, decollate=False)
+    PseudoLabeling(labeler, trainer.network, schedule="continuous", relabel_every=every).attach(trainer)
+    trainer.run()
+    assert labeler.asked == ["case_0", "case_2", "case_4"] * len(visits)
+    expected = [s["label"] if s["is_labeled"] else bright(s["image"][None])[0] for s in data]
+    assert torch.equal(torch.cat(loss.labels), torch.stack(expected * 5)), "labels must outlive their visit"
+
+
+def test_an_image_drawn_twice_into_a_batch_has_been_visited_twice() -> None:
+    data, labeler = samples(2), Threshold()
+    batch = next(iter(DataLoader(Dataset([data[0], data[0], data[1]]), batch_size=3)))
+    labeling = PseudoLabeling(labeler, nn.Identity(), schedule="continuous", relabel_every=2)
+    label = fill(batch, labeling)["label"]
+    assert labeler.asked == ["case_0"]
+    assert torch.equal(label[0], label[1])
+    assert torch.equal(label[0], bright(data[0]["image"][None])[0])
+
+
+def test_gold_trains_alone_during_the_warm_up() -> None:
+    data, labeler = samples(), Threshold()
+    trainer, loss = foreign_trainer(data, epochs=3, decollate=False)
+    PseudoLabeling(labeler, trainer.network, schedule="continuous", warm_up=2).attach(trainer)
+    trainer.run()
+    assert labeler.asked == ["case_0", "case_2", "case_4"]
+    assert [len(label) for label in loss.labels] == [1, 2, 1, 2, 3, 3], "unlabelled rows must leave the batch"
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_visits_and_labels_survive_a_checkpoint(after: int) -> None:
+    data, labeler = samples(2), Threshold()
+    batch = next(iter(DataLoader(Dataset(data), batch_size=2)))
+    first, second = (PseudoLabeling(labeler, nn.Identity(), schedule="continuous", relabel_every=3) for _ in range(2))
+    for _ in range(after):
+        fill(dict(batch), first)
+    second.load_state_dict(first.state_dict())
+    labeler.asked.clear()
+    labels = [fill(dict(batch), second)["label"] for _ in range(3 - after)]
+    assert labeler.asked == []
+    assert all(torch.equal(label[0], bright(data[0]["image"][None])[0]) for label in labels)
+    fill(dict(batch), second)
+    assert labeler.asked == ["case_0"]
+
+
+def test_observers_see_every_answer() -> None:
+    seen: list[tuple[str, int]] = []
+    data = samples(4)
+    labeling = PseudoLabeling(
+        Threshold(), nn.Identity(), unlabeled_loader(data), observers=[lambda b, a: seen.append((b["id"], len(a.mask)))]
+    )
+    labeling.label_all()
+    assert seen == [(["case_0", "case_2"], 2)]
+
+
 @pytest.mark.parametrize("schedule", ["one_time", "continuous"])
 def test_with_the_real_labeler_and_a_teacher(schedule: Any) -> None:
     torch.manual_seed(0)
@@ -184,6 +240,15 @@ def test_with_the_real_labeler_and_a_teacher(schedule: Any) -> None:
         ({"schedule": "once"}, r"schedule: expected 'one_time' or 'continuous'. Got: 'once'"),
         ({"schedule": "continuous", "pseudo_weight": 1.5}, r"pseudo_weight: expected a factor in \[0, 1\]. Got: 1.5"),
         ({"schedule": "one_time"}, r"give it the loader of unlabelled images"),
+        (
+            {"schedule": "continuous", "relabel_every": 0},
+            r"expected relabel_every >= 1 and warm_up >= 0. Got: 0, 0",
+        ),
+        ({"schedule": "continuous", "warm_up": -1}, r"expected relabel_every >= 1 and warm_up >= 0. Got: 1, -1"),
+        (
+            {"schedule": "continuous", "relabel_every": 2, "memory": object()},
+            r"relabel_every > 1 keeps labels in the checkpoint: give it an InMemory, or no memory",
+        ),
     ],
 )
 def test_wrong_knobs(knobs: dict[str, Any], message: str) -> None:
