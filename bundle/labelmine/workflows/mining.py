@@ -27,7 +27,7 @@ from labelmine.evaluation import (
 )
 from labelmine.evaluation.summary import statistics
 from labelmine.networks import Student
-from labelmine.teachers import Teacher, seen_images
+from labelmine.teachers import Teacher, cache_metrics, seen_images
 from labelmine.transforms import view_extent
 from labelmine.workflows.prediction import Predictor, compare, evaluate, gold_of
 from labelmine.workflows.run_folder import RunFolder
@@ -52,7 +52,7 @@ class Conclusion:
         run: The run's folder.
         images: The image set.
         store: Pseudo labels; None where nothing was mined.
-        teacher: Asked which of the images it has seen; None: no teacher.
+        teacher: Asked which of the images it has seen, and what its cache was good for; None: no teacher.
         seed: Seed of the bootstrap.
         device: Where students predict.
         schedule: When pseudo labels were made, see ``PseudoLabeling``: by the supervised student before the second
@@ -135,6 +135,7 @@ class Conclusion:
             "kept": kept,
             **({"pseudo_labels": asdict(pseudo)} if pseudo else {}),
             "warnings": list(warnings),
+            **cache_metrics(self.teacher),
             "seconds": self.run.seconds,
             "seconds_per_epoch": {n: _seconds_per_epoch(self.run.path / n / "history.csv") for n in tables},
         }
