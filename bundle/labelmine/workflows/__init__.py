@@ -1,9 +1,11 @@
 """The Python halves of the configs: what is too long for an expression, and belongs to no single room."""
 
+from labelmine.workflows.embedding import embed_images
 from labelmine.workflows.inference import (
     Examination,
     StudentInferer,
     find_images,
+    finish_labels,
     load_predictor,
     prepare_views,
     unfinished,
@@ -33,8 +35,10 @@ __all__ = [
     "TrainingPlan",
     "best_student",
     "compare",
+    "embed_images",
     "evaluate",
     "find_images",
+    "finish_labels",
     "load_predictor",
     "mined_handlers",
     "mined_items",

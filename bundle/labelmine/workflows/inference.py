@@ -14,12 +14,13 @@ from monai.inferers import Inferer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelmine.data import ClassMap, ImageSet, Item, read_label, write_phantom_set
+from labelmine.data import ClassMap, ImageSet, Item, LabelStore, read_label, write_phantom_set
 from labelmine.data.image_set import QUARANTINE_FILE_NAME, find_and_check, root_of
 from labelmine.errors import DataError
 from labelmine.evaluation import ReportContext, summarise, write_metrics, write_report, write_table
 from labelmine.labelers import PromptedLabeler
 from labelmine.networks import Student
+from labelmine.teachers import Teacher, cache_metrics
 from labelmine.workflows.prediction import Predictor, compare
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,23 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         return Predictor(network, self.image_size, self.refine).probabilities({"image": inputs, **kwargs})
 
 
+def finish_labels(output_dir: str, images: ImageSet, store: LabelStore, teacher: Teacher, seed: int = 0) -> None:
+    """End ``configs/label.yaml``: the manifest as a table, and ``metrics.json``.
+
+    Args:
+        output_dir: Where ``metrics.json`` goes.
+        images: The images that were to be labelled.
+        store: Their labels.
+        teacher: Who labelled; its embedding cache, if it has one, is reported.
+        seed: The run's seed.
+    """
+    store.finish(images.items)
+    accepted = [bool(record["accepted"]) for record in store.records()]
+    counts = {"accepted": sum(accepted), "rejected": len(accepted) - sum(accepted)}
+    metrics = {"dataset": images.name, "seed": seed, **images.summary, "pseudo_labels": counts}
+    write_metrics(Path(output_dir).expanduser() / "metrics.json", {**metrics, **cache_metrics(teacher)})
+
+
 class Examination:
     """Compare a student, or mask files, with gold; write ``metrics.json``, ``per_image.csv`` and ``report/``.
 
@@ -104,6 +122,7 @@ class Examination:
         masks_dir: Folder of mask files named as the images' ids, instead of a student.
         split_file: ``split.json`` of a run: only its test images are examined, as a student knows the others.
         seed: Seed of the bootstrap.
+        teacher: Who refines; its embedding cache, if it has one, is reported.
 
     Raises:
         DataError: When no image has gold, or a mask file is missing.
@@ -117,6 +136,7 @@ class Examination:
         masks_dir: str | None = None,
         split_file: str | None = None,
         seed: int = 0,
+        teacher: Teacher | None = None,
     ) -> None:
         """Check that there is something to compare."""
         self.folder = Path(output_dir).expanduser()
@@ -124,6 +144,7 @@ class Examination:
         self.predictor = predictor
         self.masks_dir = None if masks_dir is None else Path(masks_dir).expanduser()
         self.seed = seed
+        self.teacher = teacher
         chosen = _test_ids(split_file) if split_file else {item["id"] for item in images.items}
         self.items = [item for item in images.items if "label" in item and item["id"] in chosen]
         if not self.items:
@@ -139,7 +160,8 @@ class Examination:
         name = "student" if self.masks_dir is None else "masks"
         write_table(self.folder / "per_image.csv", table)
         metrics = {"dataset": self.images.name, "seed": self.seed, **self.images.summary}
-        write_metrics(self.folder / "metrics.json", {**metrics, name: summarise(table, self.seed)})
+        metrics |= {name: summarise(table, self.seed), **cache_metrics(self.teacher)}
+        write_metrics(self.folder / "metrics.json", metrics)
         context = ReportContext(dataset=self.images.name, seed=self.seed, tables={name: table})
         page = write_report(self.folder, context)
         logger.info("%s: Dice %.4f over %d images; %s", self.images.name, table["dice"].mean(), len(table), page.name)

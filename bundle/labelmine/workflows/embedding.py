@@ -1,0 +1,93 @@
+"""What ``configs/embed.yaml`` does: fill the embedding cache ahead of a run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from labelmine.data import ImageSet
+from labelmine.errors import ConfigError
+from labelmine.evaluation import write_metrics
+from labelmine.teachers import CachedTeacher, EmbeddingCache, Teacher, cache_metrics
+from labelmine.teachers.cache import CHECKSUM_BYTES
+
+logger = logging.getLogger(__name__)
+
+Batch = Mapping[str, Tensor]
+
+
+def embed_images(
+    images: ImageSet, loader: Iterable[Batch], teacher: Teacher, output_dir: str, device: str = "cpu", seed: int = 0
+) -> None:
+    """Put the embeddings of all images into the teacher's cache; what is there already is only verified.
+
+    Killed at any moment and started again, it goes on where it stopped. Writes ``metrics.json``.
+
+    Args:
+        images: The images.
+        loader: Batches of their plain views, the same views as in the run that will use them.
+        teacher: A teacher with a cache.
+        output_dir: Where ``metrics.json`` goes.
+        device: Where the teacher is.
+        seed: The run's seed; it decides nothing here.
+
+    Raises:
+        ConfigError: The teacher has no cache, or its cache cannot be written.
+    """
+    if not isinstance(teacher, CachedTeacher):
+        raise ConfigError("embedding_cache: embed fills the cache, so it expects a folder or a URL. Got: null")
+    started = time.perf_counter()
+    _fill(loader, teacher, len(images.items), torch.device(device))
+    seconds = time.perf_counter() - started
+    metrics = {"dataset": images.name, "seed": seed, **images.summary, **cache_metrics(teacher)}
+    rate = {"images_per_second": round(len(images.items) / seconds, 2), "seconds": {"embed": round(seconds, 1)}}
+    write_metrics(Path(output_dir).expanduser() / "metrics.json", {**metrics, **rate})
+
+
+def _fill(loader: Iterable[Batch], teacher: CachedTeacher, n_images: int, device: torch.device) -> None:
+    statistics = teacher.cache.statistics
+    encoding_batches = 0
+    with tqdm(total=n_images, desc="embed", unit="image") as bar:
+        for batch in loader:
+            started, misses = time.perf_counter(), statistics.misses
+            embeddings = teacher.encode(batch["image"].to(device))
+            if bar.n == 0:
+                warn_of_size(n_images, embeddings[0].numel() * 2 + CHECKSUM_BYTES, teacher.cache)
+            if not teacher.cache.writable:
+                raise ConfigError(
+                    "embedding_cache: cannot be written, as said above, and to fill it is all that embed does. Give "
+                    "--embedding_cache a folder with room, which you may write to."
+                )
+            bar.update(len(embeddings))
+            encoded = statistics.misses - misses
+            encoding_batches += encoded > 0
+            # The first batch that is encoded pays for warming up too; a set of one batch needs no estimate.
+            if encoded and encoding_batches == 2:
+                seconds = (time.perf_counter() - started) / encoded
+                left = (n_images - bar.n) * seconds / 60
+                logger.info("%.3g s per image: at most %.1f min for the %d left", seconds, left, n_images - bar.n)
+
+
+def warn_of_size(n_images: int, bytes_each: int, cache: EmbeddingCache) -> None:
+    """Say how large the embeddings of all images are, and what they do not fit into."""
+    total = n_images * bytes_each
+    logger.info("%d images, %.2f MiB each: %.2f GiB", n_images, bytes_each / 2**20, total / 2**30)
+    if total > cache.max_bytes:
+        logger.warning(
+            "cache_gb: the embeddings of %d images take %.3g GB, above the limit of %.3g GB, so that a part of them "
+            "will be dropped and made again at each visit. Give --cache_gb %d, to this and to the later run.",
+            n_images, total / 1e9, cache.max_bytes / 1e9, int(total * 1.05 / 1e9) + 1,
+        )  # fmt: skip
+    needed = min(total, cache.max_bytes) - cache.size
+    if cache.free is not None and needed > cache.free:
+        logger.warning(
+            "the cache's disk has %.3g GB free, but up to %.3g GB are to be written: give --embedding_cache a folder "
+            "on a larger disk, or a smaller --cache_gb.",
+            cache.free / 1e9, needed / 1e9,
+        )  # fmt: skip
