@@ -61,7 +61,9 @@ def disturbed(process: subprocess.Popen[bytes], after: float) -> bool:
 def outcome(output: Path, cache: Path, workflow: str) -> dict[str, str]:
     """Return the digests of all that must not depend on kills, by file."""
     if workflow == "embed":
-        return {p.name: _sha256(p.read_bytes()) for p in sorted(cache.rglob("*")) if p.is_file()}
+        # What a kill tore is a *.partial file: no reader takes it for an embedding, and the cache removes it in time.
+        embeddings = [p for p in sorted(cache.rglob("*")) if p.is_file() and p.suffix != ".partial"]
+        return {p.name: _sha256(p.read_bytes()) for p in embeddings}
     files = [
         *sorted((output / "labels" / "masks").iterdir()),
         output / "model.safetensors",
