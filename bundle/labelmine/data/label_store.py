@@ -4,6 +4,8 @@ A mask is written whole (to a temporary name, then renamed); only then does its 
 the manifest names exists, and what it does not name is simply made again. Below the store's folder lie:
 
 - ``manifest.jsonl``, one line per label as it is made, and ``manifest.csv``, the same as a table, by ``finish``;
+- ``manifest.<rank>.jsonl``, the lines of ranks other than the first (see ``labelmine.ranks``), until ``finish`` joins
+  them to ``manifest.jsonl``;
 - ``masks/<id>.png``, 0 and 255 or class values; where classes overlap, the later class wins;
 - ``by_class/<number>_<class>/<id>.png``, 0 and 255, only for images in which classes overlap;
 - ``weights/<id>.png``, 8 bits for weights in [0, 1], only where pixels are weighted;
@@ -24,6 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -45,6 +48,9 @@ Record = dict[str, Any]
 
 class LabelStore:
     """Pseudo labels of one run; safe to use from several threads of one process.
+
+    Each rank of a run has a store of its own on the same folder and a manifest of its own in it, so no two write one
+    file. What other ranks have written is looked up whenever the store is asked.
 
     Args:
         folder: Where labels are, or will be; made where missing.
@@ -76,21 +82,27 @@ class LabelStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._refuse_other_classes()
-        self._records = self._read_manifest()
+        rank = idist.get_rank()
+        self._own = self.folder / (f"manifest.{rank}.jsonl" if rank else MANIFEST_NAME)
+        _cut_torn_line(self._own)
+        self._records: dict[str, Record] = {}
+        self._sizes: dict[Path, int] = {}
+        self._look_up()
         self._written: dict[str, Item] = {}
 
     @property
     def done(self) -> set[str]:
         """Ids of the images that have their label."""
-        return set(self._records)
+        return set(self._look_up())
 
     def records(self) -> list[Record]:
         """One record per label, in the order they were made; the last one where an image was labelled again."""
-        return [dict(record) for record in self._records.values()]
+        return [dict(record) for record in self._look_up().values()]
 
     def accepted_items(self, items: Iterable[Item]) -> list[Item]:
         """Those of ``items`` whose label is there and accepted."""
-        return [item for item in items if self._records.get(item["id"], {}).get("accepted", False)]
+        records = self._look_up()
+        return [item for item in items if records.get(item["id"], {}).get("accepted", False)]
 
     def write(
         self,
@@ -138,7 +150,7 @@ class LabelStore:
         Raises:
             DataError: No label, or one whose file was removed or damaged.
         """
-        record = self._records.get(item["id"])
+        record = self._records.get(item["id"]) or self._look_up().get(item["id"])
         if record is None:
             raise DataError(f"{item['id']}: no label in {self.folder.name}/{MANIFEST_NAME}; label the image first")
         if record["overlap"]:
@@ -156,9 +168,14 @@ class LabelStore:
     def finish(self, items: Iterable[Item] = ()) -> None:
         """Write ``manifest.csv``, and join slices to ``masks/<volume>.nii.gz`` with the source's geometry.
 
+        The first rank does it for all, when all have written their labels; on others nothing happens.
+
         Args:
             items: Items of NIfTI volumes labelled by earlier runs; those written through this object are known.
         """
+        if idist.get_rank() > 0:
+            return
+        self._join_manifests()
         rows = sorted(self._records.values(), key=lambda record: str(record["id"]))
         flat = [{key: json.dumps(v) if isinstance(v, list | dict) else v for key, v in row.items()} for row in rows]
         write_whole(self.folder / "manifest.csv", pd.DataFrame(flat).to_csv(index=False).encode())
@@ -171,33 +188,39 @@ class LabelStore:
     def _append(self, item: Item, record: Record) -> None:
         line = json.dumps(record, default=_plain)
         with self._lock:
-            with (self.folder / MANIFEST_NAME).open("a", encoding="utf-8") as manifest:
-                manifest.write(line + "\n")
+            with self._own.open("ab") as manifest:
+                manifest.write(line.encode() + b"\n")
                 manifest.flush()
                 os.fsync(manifest.fileno())
+                self._sizes[self._own] = manifest.tell()
             self._records[item["id"]] = json.loads(line)
             self._written[item["id"]] = item
 
-    def _read_manifest(self) -> dict[str, Record]:
-        """Read the manifest; a last line that a kill tore is cut off, so that the next one starts afresh."""
-        path = self.folder / MANIFEST_NAME
-        if not path.is_file():
-            return {}
-        content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            logger.warning("%s: last line is incomplete; its image is labelled again", MANIFEST_NAME)
-            os.truncate(path, len(whole))
-        records: dict[str, Record] = {}
-        for number, line in enumerate(whole.splitlines(), start=1):
-            try:
-                record = json.loads(line)
-                records[record["id"]] = record
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(
-                    f"{path}: line {number} is no record ({error!r}). Delete the line; its image is labelled again"
-                ) from error
-        return records
+    def _look_up(self) -> dict[str, Record]:
+        """Return all records, with those that other ranks have added since the last look.
+
+        ``manifest.jsonl`` is read last, and so counts most: a single rank writes there when it labels anew.
+        """
+        with self._lock:
+            for path in [*sorted(self.folder.glob("manifest.*.jsonl")), self.folder / MANIFEST_NAME]:
+                size = path.stat().st_size if path.is_file() else 0
+                if size != self._sizes.get(path, 0):
+                    self._records |= _read_manifest(path)
+                    self._sizes[path] = size
+            return self._records
+
+    def _join_manifests(self) -> None:
+        """Move the lines of the other ranks to ``manifest.jsonl``; killed in between, both hold the same."""
+        self._look_up()
+        first = self.folder / MANIFEST_NAME
+        others = sorted(self.folder.glob("manifest.*.jsonl"))
+        with self._lock:
+            missing = self._records.keys() - _read_manifest(first).keys()
+            lines = [json.dumps(record) + "\n" for record in self._records.values() if record["id"] in missing]
+            if others:
+                write_whole(first, (first.read_bytes() if first.is_file() else b"") + "".join(lines).encode())
+            for path in others:
+                path.unlink()
 
     def _refuse_other_classes(self) -> None:
         """A mask's values mean nothing without its classes, so the store remembers them."""
@@ -223,6 +246,30 @@ class LabelStore:
     def _image_name(self, item: Item) -> str:
         path = Path(item["image"])
         return path.name if self.root is None else relative_name(path.absolute(), self.root)
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Cut off a last line that a kill tore, so that the next one starts afresh."""
+    content = path.read_bytes() if path.is_file() else b""
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        logger.warning("%s: last line is incomplete; its image is labelled again", path.name)
+        os.truncate(path, whole)
+
+
+def _read_manifest(path: Path) -> dict[str, Record]:
+    """Return records by image; an incomplete last line is passed over: another rank may still be writing it."""
+    content = path.read_bytes() if path.is_file() else b""
+    records: dict[str, Record] = {}
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            records[record["id"]] = record
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}: line {number} is no record ({error!r}). Delete the line; its image is labelled again"
+            ) from error
+    return records
 
 
 def _plain(value: Any) -> Any:

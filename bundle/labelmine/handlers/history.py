@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import pandas as pd
 from ignite.engine import Engine, Events
 
@@ -15,7 +16,7 @@ from labelmine.atomic import write_whole
 class History:
     """Collect training loss, validation metrics, learning rate and seconds per epoch; write ``history.csv``.
 
-    Attach to the trainer after the handler that validates.
+    Attach to the trainer after the handler that validates. The loss is the mean over ranks; the first rank writes.
 
     Args:
         path: CSV file, written anew after each epoch.
@@ -40,15 +41,17 @@ class History:
 
     def __call__(self, engine: Engine) -> None:
         """Add the finished epoch's row."""
+        loss = idist.all_reduce(sum(self._losses) / max(len(self._losses), 1)) / idist.get_world_size()
         row = {
             "epoch": engine.state.epoch,
-            "train_loss": sum(self._losses) / max(len(self._losses), 1),
+            "train_loss": loss,
             **{name: float(value) for name, value in self.evaluator.state.metrics.items()},
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds": time.perf_counter() - self._started,
         }
         self.rows.append(row)
-        write_whole(self.path, pd.DataFrame(self.rows).to_csv(index=False).encode())
+        if idist.get_rank() == 0:
+            write_whole(self.path, pd.DataFrame(self.rows).to_csv(index=False).encode())
 
     def state_dict(self) -> dict[str, list[dict[str, float]]]:
         """Return what a resume needs."""

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
 from labelmine.errors import ConfigError
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 class KeepBest:
     """Save the student whenever a validation metric is higher than ever before; attach to the evaluator.
+
+    Of several ranks the first saves, as all hold the same student.
 
     Args:
         student: The network in training.
@@ -47,6 +50,8 @@ class KeepBest:
         value = float(engine.state.metrics[self.metric])
         if value > self.best:
             self.best = value
+            if idist.get_rank() > 0:
+                return
             self.student.save(self.path, **self.metadata)
             logger.info("%s: new best %s %.4f", self.path.parent.name, self.metric, value)
 

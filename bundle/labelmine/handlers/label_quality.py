@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import pandas as pd
 import torch
 from ignite.engine import Engine, Events
@@ -14,6 +15,7 @@ from torch import Tensor
 from labelmine.atomic import write_whole
 from labelmine.labelers import PseudoLabel
 from labelmine.labelers.prediction import agreement
+from labelmine.ranks import gathered
 
 HiddenGold = Callable[[str], Tensor | None]
 
@@ -23,7 +25,8 @@ class LabelQuality:
 
     Give it to ``PseudoLabeling`` as an observer, and attach it to the same trainer. Columns: ``epoch``, ``labelled``
     (answers), ``accepted`` (fraction of them), ``score`` (their mean), and where gold is known but hidden from training
-    ``dice`` (mean over accepted labels, in the student's view) and ``n_gold`` (how many those are).
+    ``dice`` (mean over accepted labels, in the student's view) and ``n_gold`` (how many those are). The answers of all
+    ranks count, and the first rank writes.
 
     Args:
         path: CSV file, written anew after each epoch.
@@ -46,17 +49,20 @@ class LabelQuality:
 
     def __call__(self, engine: Engine) -> None:
         """Add the finished epoch's row."""
+        ranks = gathered((self._scores, self._accepted, self._dice))
+        scores, accepted, dice = ([value for rank in ranks for value in rank[kind]] for kind in range(3))
         self.rows.append(
             {
                 "epoch": engine.state.epoch,
-                "labelled": len(self._scores),
-                "accepted": _mean(self._accepted),
-                "score": _mean(self._scores),
-                "dice": _mean(self._dice),
-                "n_gold": len(self._dice),
+                "labelled": len(scores),
+                "accepted": _mean(accepted),
+                "score": _mean(scores),
+                "dice": _mean(dice),
+                "n_gold": len(dice),
             }
         )
-        write_whole(self.path, pd.DataFrame(self.rows).to_csv(index=False).encode())
+        if idist.get_rank() == 0:
+            write_whole(self.path, pd.DataFrame(self.rows).to_csv(index=False).encode())
 
     def observe(self, batch: Mapping[str, Any], label: PseudoLabel) -> None:
         """Take up the answers to a batch."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
@@ -15,6 +16,7 @@ from labelmine.errors import ConfigError
 from labelmine.handlers.label_memory import InMemory, LabelMemory
 from labelmine.labelers import Labeler, PseudoLabel
 from labelmine.labelers.base import StudentNetwork
+from labelmine.ranks import own_batches
 
 Schedule = Literal["one_time", "continuous"]
 Observer = Callable[[Mapping[str, Any], PseudoLabel], None]
@@ -26,6 +28,8 @@ class PseudoLabeling:
 
     Batches must hold plain (not augmented) views with ``image``, ``label`` (zeros where unknown), ``is_labeled`` (B,)
     bool and ``id``; ``weight`` (B, 1, H, W) is made where it is missing. Augmentation comes after this handler.
+    Several ranks (see ``labelmine.ranks``) share the images of ``label_all``, which then needs a memory in files; in
+    ``continuous`` each labels the rows of its own batches.
 
     Args:
         labeler: Who labels.
@@ -71,6 +75,12 @@ class PseudoLabeling:
         if relabel_every > 1 and not isinstance(self.memory, InMemory):
             # Files hold the labels of an epoch that a kill broke off: the resumed run would read what it has not made.
             raise ConfigError("relabel_every > 1 keeps labels in the checkpoint: give it an InMemory, or no memory.")
+        in_ram = isinstance(self.memory, InMemory)
+        if idist.get_world_size() > 1 and (relabel_every > 1 or (loader is not None and in_ram)):
+            raise ConfigError(
+                f"{idist.get_world_size()} ranks share labels through files only, this asks for labels in the memory "
+                "of each: give relabel_every 1, and for 'one_time' a memory InFiles."
+            )
         self.labeler = labeler
         self.student = student
         self.loader = loader
@@ -90,15 +100,20 @@ class PseudoLabeling:
         engine.add_event_handler(Events.GET_BATCH_COMPLETED, self.fill)
 
     def label_all(self, engine: Engine | None = None) -> None:
-        """Label every image of the loader that has no label yet; a second call does nothing."""
+        """Label every image of the loader that has no label yet; a second call does nothing.
+
+        Several ranks share the batches, and none returns before all have labelled theirs.
+        """
         if self._labelled:
             return
-        for batch in tqdm(self.loader or [], desc="pseudo labels", unit="batch"):
-            done = self.memory.done
+        batches = own_batches(self.loader or [])
+        done = self.memory.done
+        for batch in tqdm(batches, desc="pseudo labels", unit="batch", disable=idist.get_rank() > 0):
             rows = [i for i, image_id in enumerate(batch["id"]) if image_id not in done]
             if rows:
                 chosen = _rows(batch, torch.tensor(rows))
                 self.memory.add(chosen, self._ask(chosen))
+        idist.barrier()
         self._labelled = True
 
     def fill(self, engine: Engine) -> None:

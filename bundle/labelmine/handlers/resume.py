@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
@@ -66,7 +67,9 @@ class Resume:
             engine.terminate()
 
     def save(self, engine: Engine) -> None:
-        """Replace the checkpoint."""
+        """Replace the checkpoint; the first rank does, and all ranks load it."""
+        if idist.get_rank() > 0:
+            return
         state: dict[str, Any] = {name: thing.state_dict() for name, thing in self._objects(engine).items()}
         state["engine"] = dict(engine.state_dict())
         state["finished"] = bool(engine.should_terminate)

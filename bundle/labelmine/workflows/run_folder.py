@@ -9,17 +9,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import ignite.distributed as idist
 import yaml
 
 from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError
+from labelmine.ranks import on_first_rank, refuse_strangers
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+# What several ranks cannot share, and what writes files that all of them go by.
+FIRST_RANK_STAGES = frozenset({"data", "evaluate", "write"})
+
 
 class RunFolder:
     """Where a workflow writes; a later run with the same settings goes on there.
+
+    Of several ranks (see ``labelmine.ranks``) only the first writes.
 
     Args:
         folder: The workflow's ``output_dir``; made where missing.
@@ -41,17 +48,27 @@ class RunFolder:
         self.seconds: dict[str, float] = json.loads(self._times.read_text()) if self._times.is_file() else {}
 
     def stage(self, name: str, function: Callable[[], T]) -> T:
-        """Run one stage of the workflow and add its wall-clock seconds to those of earlier, interrupted runs."""
+        """Run one stage of the workflow and add its wall-clock seconds to those of earlier, interrupted runs.
+
+        All ranks run it together; the stages ``data``, ``evaluate`` and ``write`` run on the first rank alone, and
+        every rank gets its result. No rank leaves a stage before all its files are written.
+        """
+        refuse_strangers()
         logger.info("stage %s", name)
         started = time.perf_counter()
         try:
-            result = function()
+            result = (on_first_rank(function) if name in FIRST_RANK_STAGES else function)()
+            idist.barrier()
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 1)
-            write_whole(self._times, json.dumps(self.seconds).encode())
+            self._write(self._times, json.dumps(self.seconds))
         if not self._config.is_file():
-            write_whole(self._config, yaml.safe_dump(self.settings, sort_keys=False).encode())
+            self._write(self._config, yaml.safe_dump(self.settings, sort_keys=False))
         return result
+
+    def _write(self, path: Path, text: str) -> None:
+        if idist.get_rank() == 0:
+            write_whole(path, text.encode())
 
     def _refuse_other_settings(self) -> None:
         if not self._config.is_file():

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import EarlyStopping
@@ -27,13 +29,14 @@ from monai.inferers import Inferer, SimpleInferer
 from monai.metrics import DiceMetric, LossMetric
 from monai.transforms import Compose
 from torch import Tensor
-from torch.utils.data import RandomSampler, Sampler, WeightedRandomSampler
+from torch.utils.data import DistributedSampler, RandomSampler, Sampler, WeightedRandomSampler
 
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.handlers import EpochSeed, History, KeepBest, Resume
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student, probabilities
 from labelmine.transforms import BatchAugment, StudentView
+from labelmine.workflows.parallel import RANK_STRIDE, MeanStatistics, agree_on_metrics, data_parallel
 
 Batch = Mapping[str, Any]
 
@@ -56,6 +59,9 @@ def student_loader(
 ) -> DataLoader:
     """Return a loader of views.
 
+    Of several ranks each draws batches of its own: with replacement where ``steps`` or ``gold_share`` say so, else
+    together they pass over the set. Without ``shuffle`` every rank gets all views.
+
     Args:
         dataset: Views, as ``view_dataset`` makes them.
         batch_size: Images per batch.
@@ -67,9 +73,11 @@ def student_loader(
         num_workers: Processes that load; 0 is fastest while views are cached.
     """
     sampler: Sampler[int] | None = None
-    samples = steps * batch_size if steps else len(dataset)
+    samples = steps * batch_size if steps else math.ceil(len(dataset) / idist.get_world_size())
     if shuffle and gold_share is not None:
         sampler = WeightedRandomSampler(_shares(dataset, gold_share), samples, replacement=True)
+    elif shuffle and steps is None and idist.get_world_size() > 1:
+        sampler = DistributedSampler(dataset)
     elif shuffle:
         sampler = RandomSampler(dataset, replacement=steps is not None, num_samples=samples if steps else None)
     # A last batch of one image would leave batch normalisation a single value at the deepest layer.
@@ -131,7 +139,9 @@ class TrainingPlan:
         return torch.device(self.device).type == "cuda"
 
     def trackers(self, folder: Path, evaluator: Engine) -> list[Any]:
-        """Return handlers for TensorBoard and, where wanted, MLflow."""
+        """Return handlers for TensorBoard and, where wanted, MLflow; the first rank reports for all."""
+        if idist.get_rank() > 0:
+            return []
         tensorboard = TensorBoardStatsHandler(
             log_dir=str(folder / "tensorboard"), output_transform=_loss_of, epoch_event_writer=_curves(evaluator)
         )
@@ -152,9 +162,9 @@ class PrepareStudentBatch:
         self.augment = augment
 
     def set_epoch(self, epoch: int) -> None:
-        """Seed the augmentation; see ``EpochSeed``."""
+        """Seed the augmentation, on each rank differently; see ``EpochSeed``."""
         if self.augment is not None:
-            self.augment.set_epoch(epoch)
+            self.augment.set_epoch(epoch + RANK_STRIDE * idist.get_rank())
 
     def __call__(
         self, batch: Batch, device: torch.device | str, non_blocking: bool = False, **_: Any
@@ -204,6 +214,8 @@ def student_trainer(
 ) -> SupervisedTrainer:
     """Return a trainer that validates each epoch, keeps the best student, stops early and resumes by default.
 
+    Several ranks (see ``labelmine.ranks``) train one student together. Each validates all of it, as that is little.
+
     Args:
         plan: How to train.
         network: The student.
@@ -215,6 +227,9 @@ def student_trainer(
     """
     where = Path(folder)
     prepare = PrepareStudentBatch(plan.augment)
+    if isinstance(loader.sampler, DistributedSampler):
+        loader.sampler.seed = plan.seed
+    parallel = data_parallel(network, torch.device(plan.device))
     optimizer = plan.optimizer(network.parameters())
     scheduler = plan.scheduler(optimizer)
     evaluator = student_evaluator(plan, network, val_loader)
@@ -222,7 +237,7 @@ def student_trainer(
         device=torch.device(plan.device),
         max_epochs=max_epochs,
         train_data_loader=loader,
-        network=network,
+        network=parallel,
         optimizer=optimizer,
         loss_function=plan.loss,
         inferer=plan.inferer,
@@ -233,13 +248,15 @@ def student_trainer(
     best = KeepBest(network, where / "best.safetensors", metadata={"image_size": plan.image_size})
     early = EarlyStopping(plan.patience, lambda engine: -engine.state.metrics["val_loss"], trainer)
     history = History(where / "history.csv", evaluator, optimizer)
+    evaluator.add_event_handler(Events.COMPLETED, agree_on_metrics)
     best.attach(evaluator)
     evaluator.add_event_handler(Events.COMPLETED, early)
     state = {"network": network, "optimizer": optimizer, "scheduler": scheduler, "best": best, "early": early}
     state |= {type(handler).__name__: handler for handler in handlers if hasattr(handler, "state_dict")}
     attached = [
+        MeanStatistics(network),
         *handlers,
-        EpochSeed(plan.seed, [prepare]),
+        EpochSeed(plan.seed + RANK_STRIDE * idist.get_rank(), [prepare]),
         ValidationHandler(interval=1, validator=evaluator, epoch_level=True),
         LrScheduleHandler(scheduler, print_lr=False, step_transform=lambda _: evaluator.state.metrics["val_loss"]),
         history,
@@ -248,7 +265,7 @@ def student_trainer(
     ]
     for handler in attached:
         handler.attach(trainer)
-    ProgressBar(desc=where.name).attach(trainer, output_transform=_loss_of)
+    ProgressBar(desc=where.name, disable=idist.get_rank() > 0).attach(trainer, output_transform=_loss_of)
     return trainer
 
 
