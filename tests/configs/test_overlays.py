@@ -10,9 +10,9 @@ from monai.bundle import ConfigParser
 import labelmine.teachers
 from labelmine.bundle import bundle_root
 from labelmine.errors import WeightsError
-from labelmine.teachers import CompactTeacher, build_sam_teacher
+from labelmine.teachers import CompactTeacher, HuggingFaceTeacher, build_sam_teacher
 
-OVERLAYS = ["cpu", "teacher_sam", "teacher_medsam"]
+OVERLAYS = ["cpu", "teacher_sam", "teacher_medsam", "teacher_hugging_face"]
 
 
 def test_every_config_is_tested() -> None:
@@ -77,3 +77,50 @@ def test_other_teachers_take_the_compact_one_s_place(
 def test_missing_weights_are_said_at_once(name: str, tmp_path: Path, run_config: Any, refused: Any) -> None:
     with refused(WeightsError, r"got 'no_such.pth', which is neither"):
         run_config("mine", name, teacher_weights="no_such.pth", output_dir=str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def hugging_face_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A miniature SAM as ``save_pretrained`` writes it."""
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("weights") / "miniature"
+    small: dict[str, Any] = {"num_attention_heads": 2, "mlp_dim": 16, "num_hidden_layers": 2}
+    vision = transformers.SamVisionConfig(
+        hidden_size=16,
+        output_channels=16,
+        image_size=64,
+        patch_size=8,
+        global_attn_indexes=[1],
+        num_pos_feats=8,
+        **small,
+    )
+    config = transformers.SamConfig(
+        vision_config=vision.to_dict(),
+        prompt_encoder_config={"hidden_size": 16, "image_size": 64, "patch_size": 8},
+        mask_decoder_config={"hidden_size": 16, "iou_head_hidden_dim": 16, **small},
+    )
+    transformers.SamModel(config).save_pretrained(folder)
+    preparation = transformers.SamImageProcessor(size={"longest_edge": 64}, pad_size={"height": 64, "width": 64})
+    transformers.SamProcessor(preparation).save_pretrained(folder)
+    return folder
+
+
+def test_hugging_face_overlay_builds_its_teacher(hugging_face_folder: Path, config_files: Any) -> None:
+    parser = ConfigParser()
+    parser.read_config(config_files("mine", "teacher_hugging_face"))
+    assert parser["teacher_weights"] == "facebook/sam-vit-base"
+    parser["teacher_weights"], parser["device"] = str(hugging_face_folder), "cpu"
+    parser.parse(reset=True)
+    teacher = parser.get_parsed_content("labeler").teacher
+    assert teacher.name == "miniature"
+    assert isinstance(parser.get_parsed_content("teacher"), HuggingFaceTeacher)
+
+
+def test_hugging_face_overlay_labels(
+    hugging_face_folder: Path, mined: Any, tmp_path: Path, phantom_folder: Any, run_config: Any
+) -> None:
+    run_config(
+        "label", "teacher_hugging_face", dataset_dir=str(phantom_folder(2) / "images"), model_dir=str(mined.folder),
+        output_dir=str(tmp_path / "out"), teacher_weights=str(hugging_face_folder), device="cpu",
+    )  # fmt: skip
+    assert "miniature" in (tmp_path / "out" / "labels" / "manifest.csv").read_text()
