@@ -35,8 +35,8 @@ class HuggingFaceTeacher(nn.Module):
     """A promptable model of transformers that answers many images and many objects in one call.
 
     Preprocessing, scaling of prompts and the way back to the image are the code of the model's own processor, so the
-    answers are the library's (SAM-HQ's after ``mend_sam_hq``). Families of several feature maps (SAM-HQ, SAM 2, EdgeTAM, SAM 3's tracker) are packed
-    into one flat row per image.
+    answers are the library's (SAM-HQ's after ``mend_sam_hq``). The feature maps of families that have several (SAM-HQ,
+    SAM 2, EdgeTAM, SAM 3's tracker) are packed into one flat row per image.
 
     Args:
         model: ``SamModel``, ``SamHQModel``, ``Sam2Model``, ``EdgeTamModel`` or ``Sam3TrackerModel``.
