@@ -71,7 +71,7 @@ class CachedTeacher:
 
     def _embeddings(self, images: Tensor) -> Iterator[Tensor]:
         # On a CPU a batch is no faster, and an image's last bits would depend on which others of it were missing.
-        for part in images.split(1 if images.is_cpu else len(images)):
+        for part in torch.split(images, 1 if images.is_cpu else len(images)):
             # A trainer's mixed precision must not decide what is kept; a teacher chooses its own precision.
             with torch.autocast(images.device.type, enabled=False):
                 embeddings = self.teacher.encode(part)
