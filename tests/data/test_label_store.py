@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,96 @@ for n in range(100_000):
     for record in store.records():
         mask, _ = store.read(Item(id=record["id"], image=record["image"], group="g"))
         assert (mask == record["n"] % 2).all()
+
+
+@pytest.fixture
+def store_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], LabelStore]:
+    """Open the store as one rank of several; ``finish`` goes by the rank that was opened last."""
+
+    def opened(rank: int) -> LabelStore:
+        monkeypatch.setattr("labelmine.data.label_store.idist.get_rank", lambda: rank)
+        return LabelStore(tmp_path, BINARY)
+
+    return opened
+
+
+def test_ranks_write_manifests_of_their_own_and_read_all(tmp_path: Path, store_of: Callable[[int], LabelStore]) -> None:
+    stores = [store_of(rank) for rank in range(3)]
+    for rank, store in enumerate(stores):
+        store.write(_item(f"case_{rank}"), _mask(seed=rank), {**RECORD, "accepted": rank != 1})
+    for rank, name in enumerate(("manifest.jsonl", "manifest.1.jsonl", "manifest.2.jsonl")):
+        (line,) = (tmp_path / name).read_text().splitlines()
+        assert json.loads(line)["id"] == f"case_{rank}"
+    items = [_item(f"case_{rank}") for rank in range(3)]
+    for store in [*stores, store_of(0), store_of(5)]:
+        np.testing.assert_array_equal(store.read(items[2])[0], _mask(seed=2))
+        assert store.done == {item["id"] for item in items}
+        assert store.accepted_items(items) == [items[0], items[2]]
+
+
+def test_finish_joins_the_manifests_on_the_first_rank(tmp_path: Path, store_of: Callable[[int], LabelStore]) -> None:
+    for rank in (1, 0, 2):
+        store_of(rank).write(_item(f"case_{rank}"), _mask(), RECORD)
+    before = {path: path.read_bytes() for path in tmp_path.glob("manifest*")}
+    lines = sorted(line for content in before.values() for line in content.splitlines())
+    store_of(1).finish()
+    assert {path: path.read_bytes() for path in tmp_path.glob("manifest*")} == before
+    other = store_of(2)
+    store_of(0).finish()
+    assert [path.name for path in sorted(tmp_path.glob("manifest*"))] == ["manifest.csv", "manifest.jsonl"]
+    assert sorted((tmp_path / "manifest.jsonl").read_bytes().splitlines()) == lines
+    assert other.done == store_of(0).done == {"case_0", "case_1", "case_2"}
+    assert len(pd.read_csv(tmp_path / "manifest.csv")) == 3
+
+
+def test_killed_while_manifests_are_joined(
+    tmp_path: Path, store_of: Callable[[int], LabelStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rank in (0, 1):
+        store_of(rank).write(_item(f"case_{rank}"), _mask(), RECORD)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store_of(0).finish()
+    assert (tmp_path / "manifest.1.jsonl").is_file()
+    store = store_of(0)
+    assert [record["id"] for record in store.records()] == ["case_1", "case_0"]
+    store.finish()
+    assert len((tmp_path / "manifest.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_line_that_another_rank_is_writing_is_left_to_it(
+    tmp_path: Path, store_of: Callable[[int], LabelStore]
+) -> None:
+    writer = store_of(1)
+    for number in range(2):
+        writer.write(_item(f"case_{number}"), _mask(), RECORD)
+    part = tmp_path / "manifest.1.jsonl"
+    whole = part.read_bytes()
+    part.write_bytes(whole[:-10])
+    reader = store_of(0)
+    assert reader.done == {"case_0"}
+    assert part.read_bytes() == whole[:-10]
+    part.write_bytes(whole)
+    assert reader.done == {"case_0", "case_1"}
+    part.write_bytes(whole[:-10])
+    store_of(1).write(_item("case_2"), _mask(), RECORD)
+    assert store_of(0).done == {"case_0", "case_2"}
+
+
+def test_a_torn_line_of_a_rank_that_never_comes_back_is_dropped_at_the_end(
+    tmp_path: Path, store_of: Callable[[int], LabelStore]
+) -> None:
+    store_of(1).write(_item("case_1"), _mask(seed=1), RECORD)
+    part = tmp_path / "manifest.1.jsonl"
+    part.write_bytes(part.read_bytes() + b'{"id": "case_2", "im')
+    alone = store_of(0)
+    alone.write(_item("case_2"), _mask(), RECORD)
+    alone.write(_item("case_1"), _mask(seed=3), {**RECORD, "round": 2})  # labelled again: the last counts
+    for store in (alone, store_of(0)):
+        assert {record["id"]: record.get("round") for record in store.records()} == {"case_1": 2, "case_2": None}
+    alone.finish()
+    assert {r["id"]: r.get("round") for r in store_of(0).records()} == {"case_1": 2, "case_2": None}
 
 
 def test_finish_writes_a_sorted_table(tmp_path: Path) -> None:

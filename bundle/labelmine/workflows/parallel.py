@@ -24,7 +24,9 @@ def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
         return network
     if device.type == "cuda":
         _synchronise(network.train())
-    return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+    # The same graph at each step: that some encoders have layers without a use (efficientnet) is then no error.
+    devices = [device.index] if device.type == "cuda" else None
+    return DistributedDataParallel(network, device_ids=devices, static_graph=True)
 
 
 class MeanStatistics:
