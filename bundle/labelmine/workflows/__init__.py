@@ -12,8 +12,15 @@ from labelmine.workflows.inference import (
 )
 from labelmine.workflows.mining import Conclusion, best_student
 from labelmine.workflows.prediction import Predictor, compare, evaluate
+from labelmine.workflows.pretraining import (
+    finish_pretraining,
+    new_simclr,
+    pretraining_loader,
+    pretraining_trainer,
+)
 from labelmine.workflows.run_folder import RunFolder
 from labelmine.workflows.schedule import SavedStudent, mined_handlers, mined_items, mined_student
+from labelmine.workflows.start import starting_weights
 from labelmine.workflows.training import (
     PrepareStudentBatch,
     TrainingPlan,
@@ -39,12 +46,17 @@ __all__ = [
     "evaluate",
     "find_images",
     "finish_labels",
+    "finish_pretraining",
     "load_predictor",
     "mined_handlers",
     "mined_items",
     "mined_student",
+    "new_simclr",
     "new_student",
     "prepare_views",
+    "pretraining_loader",
+    "pretraining_trainer",
+    "starting_weights",
     "student_evaluator",
     "student_loader",
     "student_trainer",
