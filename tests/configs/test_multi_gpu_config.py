@@ -17,20 +17,22 @@ import torch
 from torch import nn
 
 from labelmine.bundle import bundle_root
+from labelmine.data import write_phantom_set
 from labelmine.networks import Student
 
 Torchrun = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture
-def torchrun(tmp_path: Path) -> Torchrun:
+@pytest.fixture(scope="module")
+def torchrun(tmp_path_factory: pytest.TempPathFactory) -> Torchrun:
     """Start two ranks: ``torchrun("-m", "monai.bundle", ...)``, or ``torchrun(text_of_a_program, argument, ...)``."""
 
     def run(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         words = [str(argument) for argument in arguments]
         if "\n" in words[0]:
-            (tmp_path / "program.py").write_text(words[0])
-            words[0] = str(tmp_path / "program.py")
+            program = tmp_path_factory.mktemp("torchrun") / "program.py"
+            program.write_text(words[0])
+            words[0] = str(program)
         start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
         done = subprocess.run(
             [*start, *words],
@@ -123,7 +125,7 @@ def test_a_rank_that_dies_takes_nothing_along(torchrun: Any, phantom_folder: Any
 
 
 # What ranks say to each other and share, without a config.
-TOGETHER = """
+SHARING = """
 import json, sys, time
 from pathlib import Path
 import ignite.distributed as idist, numpy as np, torch
@@ -179,70 +181,23 @@ run = RunFolder(folder / "run", {"seed": 0})
 said["stages"] = [run.stage("data", lambda: rank), run.stage("label", lambda: rank)]
 run.stage("evaluate", lambda: (time.sleep(0.5), (folder / "late").touch())[1])
 said["late"] = (folder / "late").exists()
-(folder / f"{rank}.json").write_text(json.dumps(said))
-idist.finalize()
+(folder / f"sharing-{rank}.json").write_text(json.dumps(said))
 """
 
 
-@pytest.mark.slow
-def test_two_ranks_together(torchrun: Any, tmp_path: Path) -> None:
-    torchrun(TOGETHER, tmp_path)
-    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
-
-    for said in (first, second):
-        assert said["gathered"] == [[0, 1], ["", "a"], [{"rank": 0}, {"rank": 1}]]
-        assert said["first"] == ["made by", 0]
-        assert said["late"], "a rank left a stage before its files were written"
-    assert (first["stages"], second["stages"]) == ([0, 0], [0, 1])
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.yaml", "seconds.json"]
-
-    one_rank = [["0", "1"], ["2", "3"], ["4", "5"], ["6", "7"], ["8", "9"], ["10"]]
-    assert first["batches"][1:] == [one_rank[::2], ["a", "c"], 3]
-    assert second["batches"][1:] == [one_rank[1::2], ["b"], 3]
-    drawn = [image for said in (first, second) for batch in said["batches"][0] for image in batch]
-    assert sorted(drawn, key=int) == [str(number) for number in range(11)]
-
-    (pass_1, steps_1), (pass_2, steps_2) = first["samplers"], second["samplers"]
-    assert pass_1[0] == pass_2[0] == 3  # 7 of 13 images each, one of them twice, in whole batches of 2
-    assert set(pass_1[1]) | set(pass_2[1]) == set(range(13))
-    assert len(set(pass_1[1]) & set(pass_2[1])) == 1
-    assert steps_1[0] == steps_2[0] == 3
-    assert steps_1[1] != steps_2[1]
-
-    names = [f"{rank}-{number}" for rank in range(2) for number in range(3)]
-    assert first["done"] == second["done"] == names
-    assert first["parts"] == ["manifest.1.jsonl", "manifest.jsonl"]
-    assert (first["read"], second["read"]) == (1, 0)
-    assert not list((tmp_path / "labels").glob("manifest.1*"))
-    lines = (tmp_path / "labels" / "manifest.jsonl").read_text().splitlines()
-    assert [json.loads(line)["id"] for line in lines] == names
-
-    assert first["quality"] == second["quality"]
-    row = first["quality"][0]
-    assert (row["labelled"], row["accepted"], row["score"]) == (4, 0.75, pytest.approx(0.45))
-    for said in (first, second):
-        assert len(said["refused"]) == 2
-        assert all("2 ranks share labels through files only" in message for message in said["refused"])
-
-
-# Trainings of toys and students, then a continuous run.
+# Then trainings of toys and students, and a continuous run.
 TRAINING = """
-import json, sys
 from functools import partial
-from pathlib import Path
-import ignite.distributed as idist, monai.bundle, numpy as np, torch
+import monai.bundle
 from ignite.engine import Events
-from monai.data import Dataset
 from torch import nn
 from labelmine.bundle import bundle_root
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student
-from labelmine.ranks import join_ranks
-from labelmine.workflows import TrainingPlan, student_loader, student_trainer
+from labelmine.workflows import TrainingPlan, student_trainer
 from labelmine.workflows.parallel import MeanStatistics, agree_on_metrics, data_parallel
 
-device = torch.device(join_ranks("gloo"))
-rank, folder, said = idist.get_rank(), Path(sys.argv[1]), {}
+device, said = torch.device("cpu"), {}
 torch.manual_seed(0)
 data = torch.randn(4, 3)
 toy = nn.Linear(3, 1)
@@ -294,16 +249,65 @@ def train(name, epochs):
 said["seen"] = train("unbroken", 2)
 train("resumed", 1)
 train("resumed", 2)
-(folder / f"{rank}.json").write_text(json.dumps(said))
+(folder / f"training-{rank}.json").write_text(json.dumps(said))
 
 files = [str(bundle_root() / "configs" / f"{name}.yaml") for name in ("mine", "multi_gpu")]
 monai.bundle.run(
     config_file=files, logging_file=False, output_dir=str(folder / "continuous"), dataset_dir=sys.argv[2],
-    backend="gloo", labeled_fraction=0.5, schedule="continuous", warm_up=1, ema_decay=0.5, encoder="mobilenet_v2",
+    backend="gloo", schedule="continuous", warm_up=1, ema_decay=0.5, encoder="mobilenet_v2",
     image_size=64, batch_size=2, max_epochs=2, steps_per_epoch=3, learning_rate=1e-3, min_score=0.0,
     embedding_cache=None,
 )
 """
+
+
+@pytest.fixture(scope="module")
+def two_ranks(torchrun: Torchrun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where both programs have written; in one start, as imports take longest."""
+    folder = tmp_path_factory.mktemp("ranks")
+    data = write_phantom_set(folder / "phantoms", 4, 2, 2, n_unlabeled=8, size=64)
+    torchrun(SHARING + TRAINING, folder, data)
+    return folder
+
+
+@pytest.mark.slow
+def test_two_ranks_share(two_ranks: Path) -> None:
+    first, second = (json.loads((two_ranks / f"sharing-{rank}.json").read_text()) for rank in range(2))
+
+    for said in (first, second):
+        assert said["gathered"] == [[0, 1], ["", "a"], [{"rank": 0}, {"rank": 1}]]
+        assert said["first"] == ["made by", 0]
+        assert said["late"], "a rank left a stage before its files were written"
+    assert (first["stages"], second["stages"]) == ([0, 0], [0, 1])
+    assert sorted(path.name for path in (two_ranks / "run").iterdir()) == ["config.yaml", "seconds.json"]
+
+    one_rank = [["0", "1"], ["2", "3"], ["4", "5"], ["6", "7"], ["8", "9"], ["10"]]
+    assert first["batches"][1:] == [one_rank[::2], ["a", "c"], 3]
+    assert second["batches"][1:] == [one_rank[1::2], ["b"], 3]
+    drawn = [image for said in (first, second) for batch in said["batches"][0] for image in batch]
+    assert sorted(drawn, key=int) == [str(number) for number in range(11)]
+
+    (pass_1, steps_1), (pass_2, steps_2) = first["samplers"], second["samplers"]
+    assert pass_1[0] == pass_2[0] == 3  # 7 of 13 images each, one of them twice, in whole batches of 2
+    assert set(pass_1[1]) | set(pass_2[1]) == set(range(13))
+    assert len(set(pass_1[1]) & set(pass_2[1])) == 1
+    assert steps_1[0] == steps_2[0] == 3
+    assert steps_1[1] != steps_2[1]
+
+    names = [f"{rank}-{number}" for rank in range(2) for number in range(3)]
+    assert first["done"] == second["done"] == names
+    assert first["parts"] == ["manifest.1.jsonl", "manifest.jsonl"]
+    assert (first["read"], second["read"]) == (1, 0)
+    assert not list((two_ranks / "labels").glob("manifest.1*"))
+    lines = (two_ranks / "labels" / "manifest.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == names
+
+    assert first["quality"] == second["quality"]
+    row = first["quality"][0]
+    assert (row["labelled"], row["accepted"], row["score"]) == (4, 0.75, pytest.approx(0.45))
+    for said in (first, second):
+        assert len(said["refused"]) == 2
+        assert all("2 ranks share labels through files only" in message for message in said["refused"])
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -312,9 +316,8 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-def test_two_ranks_train_one_student(torchrun: Any, tmp_path: Path, phantom_folder: Any) -> None:
-    torchrun(TRAINING, tmp_path, phantom_folder(16, size=64))
-    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+def test_two_ranks_train_one_student(two_ranks: Path) -> None:
+    first, second = (json.loads((two_ranks / f"training-{rank}.json").read_text()) for rank in range(2))
 
     weight, data = torch.tensor(first["before"]), torch.tensor(first["data"])
     toy = nn.Linear(3, 1)
@@ -331,9 +334,9 @@ def test_two_ranks_train_one_student(torchrun: Any, tmp_path: Path, phantom_fold
         assert first[encoder] == second[encoder] > 0
 
     for name in ("unbroken", "resumed"):
-        one, other = weights(tmp_path / f"{name}-0.pt"), weights(tmp_path / f"{name}-1.pt")
+        one, other = weights(two_ranks / f"{name}-0.pt"), weights(two_ranks / f"{name}-1.pt")
         assert all(torch.equal(one[key], other[key]) for key in one), name
-    unbroken, resumed = weights(tmp_path / "unbroken-0.pt"), weights(tmp_path / "resumed-0.pt")
+    unbroken, resumed = weights(two_ranks / "unbroken-0.pt"), weights(two_ranks / "resumed-0.pt")
     assert all(torch.equal(unbroken[key], resumed[key]) for key in unbroken)
 
     for epoch in (slice(0, 2), slice(2, 4)):  # two batches of three images an epoch, on each rank
@@ -341,12 +344,12 @@ def test_two_ranks_train_one_student(torchrun: Any, tmp_path: Path, phantom_fold
         assert sorted(drawn, key=int) == [str(number) for number in range(12)]
     assert first["seen"][:2] != first["seen"][2:]
 
-    files = sorted(path.name for path in (tmp_path / "unbroken").iterdir())
+    files = sorted(path.name for path in (two_ranks / "unbroken").iterdir())
     assert files == ["best.safetensors", "checkpoint.pt", "history.csv", "tensorboard"]
-    assert len(list((tmp_path / "unbroken" / "tensorboard").iterdir())) == 1
-    assert Student.load(tmp_path / "unbroken" / "best.safetensors")[1]["image_size"] == 64
+    assert len(list((two_ranks / "unbroken" / "tensorboard").iterdir())) == 1
+    assert Student.load(two_ranks / "unbroken" / "best.safetensors")[1]["image_size"] == 64
 
-    continuous = tmp_path / "continuous"
+    continuous = two_ranks / "continuous"
     metrics = json.loads((continuous / "metrics.json").read_text())
     lines = (continuous / "labels" / "manifest.jsonl").read_text().splitlines()
     assert len(lines) == len({json.loads(line)["id"] for line in lines}) == metrics["n_unlabeled"] > 0
