@@ -206,10 +206,12 @@ parallel = data_parallel(toy, device)
 (parallel(data[2 * rank : 2 * rank + 2]) ** 2).mean().backward()
 said["gradient"], said["data"] = toy.weight.grad.tolist(), data.tolist()
 
-normalised = nn.BatchNorm1d(2)
-normalised.running_mean.fill_(rank)
-MeanStatistics(normalised)(None)
-said["running_mean"] = normalised.running_mean.tolist()
+free, frozen = nn.BatchNorm1d(2), nn.BatchNorm1d(2).eval()
+for layer in (free, frozen):
+    layer.running_mean.fill_(rank)
+MeanStatistics(nn.Sequential(free, frozen))(None)
+MeanStatistics(nn.Linear(1, 1))(None)
+said["running_mean"] = [free.running_mean.tolist(), frozen.running_mean.tolist()]
 engine = type("Engine", (), {"state": type("State", (), {"metrics": {"val_dice": rank / 10}})})
 agree_on_metrics(engine)
 said["agreed"] = engine.state.metrics
@@ -326,9 +328,9 @@ def test_two_ranks_train_one_student(two_ranks: Path) -> None:
     toy.reset_parameters()
     torch.testing.assert_close(toy.weight.detach(), weight)
     (toy(data) ** 2).mean().backward()  # halves of equal size: the mean over ranks is the mean over all
-    for said in (first, second):
+    for rank, said in enumerate((first, second)):
         torch.testing.assert_close(torch.tensor(said["gradient"]), toy.weight.grad)
-        assert said["running_mean"] == [0.5, 0.5]
+        assert said["running_mean"] == [[0.5, 0.5], [rank, rank]]
         assert said["agreed"] == {"val_dice": 0.0}
     for encoder in ("efficientnet-b0", "mobilenet_v2"):
         assert first[encoder] == second[encoder] > 0

@@ -37,12 +37,12 @@ class MeanStatistics:
     Attach before the handlers that look at the network after a step, for example ``EmaStudent``.
 
     Args:
-        network: The bare network; its floating-point buffers are averaged.
+        network: The bare network. Batch normalisation that is frozen keeps its statistics.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        """Keep the buffers."""
-        self.buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+        """Keep the network."""
+        self.network = network
 
     def attach(self, engine: Engine) -> None:
         """Average after each step of the trainer ``engine``; one rank has nothing to average."""
@@ -51,11 +51,14 @@ class MeanStatistics:
 
     @torch.no_grad()
     def __call__(self, engine: Engine) -> None:
-        """Replace the buffers by their mean over ranks; collective."""
-        flat = torch.cat([buffer.flatten() for buffer in self.buffers])
-        mean = idist.all_reduce(flat) / idist.get_world_size()
-        for buffer, values in zip(self.buffers, mean.split([buffer.numel() for buffer in self.buffers]), strict=True):
-            buffer.copy_(values.reshape(buffer.shape))
+        """Replace running means and variances by their mean over ranks; collective."""
+        layers = [m for m in self.network.modules() if isinstance(m, _BatchNorm) and m.training]
+        own = [s for layer in layers for s in (layer.running_mean, layer.running_var) if s is not None]
+        if not own:
+            return
+        mean = idist.all_reduce(torch.cat(own)) / idist.get_world_size()
+        for statistic, values in zip(own, torch.split(mean, [len(statistic) for statistic in own]), strict=True):
+            statistic.copy_(values)
 
 
 def agree_on_metrics(engine: Engine) -> None:
