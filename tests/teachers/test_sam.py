@@ -221,14 +221,13 @@ def test_medsam_answers_boxes_with_its_single_mask(sam: Sam) -> None:
             assert answer.predicted_iou[n].item() == pytest.approx(float(iou.clamp(0, 1)), abs=1e-4)
 
 
-def test_masks_are_chosen_by_predicted_iou(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
-    low = torch.stack([torch.full((64, 64), float(v)) for v in (1, 2, 3)]).expand(2, -1, -1, -1)
-    iou = torch.tensor([[0.1, 1.7, 0.3], [0.2, 0.1, 0.9]])
+def test_predicted_iou_is_clipped(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+    low, iou = torch.tensor([2.0, 3.0])[:, None, None].expand(-1, 64, 64), torch.tensor([1.7, -0.2])
     monkeypatch.setattr("labelmine.teachers.sam.decode_prompts", lambda *_: (low, iou))
     answer = SamTeacher(sam).decode(torch.zeros(1), prompts_of([0, 0], boxes=BOXES[:2]), (40, 50))
     assert isinstance(answer, TeacherMasks)
-    assert answer.logits[:, 0, 0].tolist() == [2, 3]
-    assert answer.predicted_iou.tolist() == pytest.approx([1, 0.9])
+    assert answer.logits[:, 0, 0].tolist() == pytest.approx([2, 3])
+    assert answer.predicted_iou.tolist() == [1, 0]
 
 
 def test_unknown_preprocessing_is_refused(sam: Sam) -> None:

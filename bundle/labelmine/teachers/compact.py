@@ -18,7 +18,7 @@ from torchvision.models import mobilenet_v2
 from labelmine.errors import ConfigError, WeightsError
 from labelmine.prompts import Prompts
 from labelmine.teachers.base import TeacherMasks
-from labelmine.teachers.decoding import decode_prompts, scaled
+from labelmine.teachers.decoding import decode_prompts, enlarged, scaled
 from labelmine.teachers.fingerprint import weights_digest
 
 STRIDE = 8
@@ -118,10 +118,7 @@ class CompactTeacher(nn.Module):
         logits, iou = decode_prompts(
             self.prompt_encoder, self.mask_decoder, embeddings, scaled(prompts, scale), multimask=False
         )
-        side = (self.image_size, self.image_size)
-        logits = F.interpolate(logits, side, mode="bilinear", align_corners=False)[..., :height, :width]
-        logits = F.interpolate(logits, image_size, mode="bilinear", align_corners=False)
-        return TeacherMasks(logits[:, 0], iou[:, 0].clamp(0, 1))
+        return TeacherMasks(enlarged(logits, self.image_size, (height, width), image_size), iou.clamp(0, 1))
 
     def _resized(self, size: Any) -> tuple[int, int]:
         scale = self.image_size / max(size)

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from labelmine.errors import ConfigError, WeightsError
 from labelmine.prompts import Prompts
+from labelmine.teachers.accelerated_encoder import AcceleratedEncoder, Precision
 from labelmine.teachers.base import TeacherMasks
 from labelmine.teachers.build import frozen
-from labelmine.teachers.decoding import decode_prompts, scaled
+from labelmine.teachers.decoding import decode_prompts, enlarged, scaled
 from labelmine.teachers.fingerprint import weights_digest
 from labelmine.weights import load_state_dict_safely, sha256_of, weights_path
 
@@ -36,11 +37,13 @@ class SamTeacher(nn.Module):
             box.
         multimask: Whether to let SAM propose three masks and take the one of highest predicted IoU. MedSAM was trained
             for its single mask: None takes three with ``sam`` and one with ``medsam``.
+        precision: Of the image encoder. ``auto``: bfloat16 on a GPU, float32 on a CPU. Part of the fingerprint.
+        compile: Whether ``torch.compile`` compiles the image encoder; ``auto``: on a GPU.
         name: Name for manifests.
         weights_sha256: Hash of the weights file.
 
     Raises:
-        ConfigError: When ``preprocessing`` is unknown.
+        ConfigError: When ``preprocessing``, ``precision`` or ``compile`` is unknown.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class SamTeacher(nn.Module):
         multimask: bool | None = None,
         name: str = "sam",
         weights_sha256: str = "",
+        precision: Precision = "auto",
+        compile: bool | Literal["auto"] = "auto",
     ) -> None:
         """Keep the model frozen."""
         super().__init__()
@@ -61,18 +66,21 @@ class SamTeacher(nn.Module):
         self.name = name
         self.weights_sha256 = weights_sha256
         self.resize = ResizeLongestSide(sam.image_encoder.img_size)
+        self.image_encoder = AcceleratedEncoder(sam.image_encoder, precision, compile)
 
     @property
     def fingerprint(self) -> str:
-        """Model, preprocessing, input size and weights; see ``Teacher``."""
+        """Model, preprocessing, input size, precision and weights; see ``Teacher``."""
         weights = weights_digest(self.sam, self.weights_sha256)
-        return f"segment-anything-{self.preprocessing}-{self.sam.image_encoder.img_size}-{weights}"
+        precision = self.image_encoder.precision_on(self.sam.device)
+        return f"segment-anything-{self.preprocessing}-{self.sam.image_encoder.img_size}-{precision}-{weights}"
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Return (B, 256, 64, 64) embeddings; see ``Teacher.encode``."""
-        embeddings: Tensor = self.sam.image_encoder(self.preprocess(images))
-        return embeddings
+        """Return (B, 256, 64, 64) float32 embeddings; see ``Teacher.encode``."""
+        # On a CPU a batch is no faster than its images one by one, and takes more memory.
+        parts = torch.split(images, 1 if images.device.type == "cpu" else max(len(images), 1))
+        return torch.cat([self.image_encoder(self.preprocess(part)) for part in parts])
 
     @torch.no_grad()
     def decode(self, embeddings: Tensor, prompts: Prompts, image_size: tuple[int, int]) -> TeacherMasks:
@@ -81,15 +89,12 @@ class SamTeacher(nn.Module):
         height, width = self._extent(image_size)
         asked = scaled(prompts, (width / image_size[1], height / image_size[0]))
         logits, iou = decode_prompts(self.sam.prompt_encoder, self.sam.mask_decoder, embeddings, asked, self.multimask)
-        best = iou.argmax(1)
-        rows = torch.arange(len(best), device=best.device)
-        chosen = logits[rows, best][:, None]
         if self.preprocessing == "medsam":  # MedSAM's script resizes probabilities, SamPredictor logits
-            chosen = F.interpolate(chosen.sigmoid(), image_size, mode="bilinear", align_corners=False).logit(eps=1e-6)
+            logits = F.interpolate(logits.sigmoid()[:, None], image_size, mode="bilinear", align_corners=False)
+            logits = logits[:, 0].logit(eps=1e-6)
         else:
-            chosen = F.interpolate(chosen, (side, side), mode="bilinear", align_corners=False)[..., :height, :width]
-            chosen = F.interpolate(chosen, image_size, mode="bilinear", align_corners=False)
-        return TeacherMasks(chosen[:, 0], iou[rows, best].clamp(0, 1))
+            logits = enlarged(logits, side, (height, width), image_size)
+        return TeacherMasks(logits, iou.clamp(0, 1))
 
     def preprocess(self, images: Tensor) -> Tensor:
         """Turn (B, 3, H, W) in [0, 1] into the encoder's input (B, 3, 1024, 1024)."""
@@ -131,6 +136,8 @@ def build_sam_teacher(
     preprocessing: Preprocessing | None = None,
     multimask: bool | None = None,
     device: str | torch.device = "cpu",
+    precision: Precision = "auto",
+    compile: bool | Literal["auto"] = "auto",
 ) -> SamTeacher:
     """Return a frozen SAM or MedSAM teacher.
 
@@ -141,6 +148,8 @@ def build_sam_teacher(
         preprocessing: None: ``medsam`` if the name says so, else ``sam``.
         multimask: See ``SamTeacher``.
         device: Where to put it.
+        precision: See ``SamTeacher``.
+        compile: See ``SamTeacher``.
 
     Raises:
         ConfigError: When the size cannot be told from the name.
@@ -158,4 +167,4 @@ def build_sam_teacher(
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise WeightsError(f"{path.name} does not hold the weights of a SAM {kind} model ({first[:200]}).") from error
     chosen = preprocessing or ("medsam" if "medsam" in path.name.lower() else "sam")
-    return SamTeacher(sam, chosen, multimask, path.stem, sha256_of(path)).to(device)
+    return SamTeacher(sam, chosen, multimask, path.stem, sha256_of(path), precision, compile).to(device)
