@@ -1,7 +1,7 @@
 """The SAM teacher's decoder on 16 images x 3 objects in one call, against stock ``SamPredictor.predict`` in a loop.
 
 ViT-B shapes, random weights shared by both sides, images of 512 px. Both start from embeddings: the predictor is given
-an image's features and asked for each object by its box, best of three masks; ours gets all 48 objects at once. Both end
+an image's features and asked for each object by its box, best of three masks; ours gets all objects at once. Both end
 with masks at the images' size.
 
     uv run python scripts/benchmarks/decoder.py [--images 16] [--objects 3] [--rounds 5]

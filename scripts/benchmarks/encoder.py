@@ -1,8 +1,8 @@
 """The SAM teacher's image encoder (ViT-B) against stock ``segment_anything``, and Hugging Face's with SDPA beside it.
 
-All have random weights of ViT-B's shapes, ours and stock the same ones; speed does not depend on their values. On a CPU
-in float32, one image at a time; on a GPU ours runs in bfloat16, compiled and batched, against stock in float32, one at a
-time, and its masks are compared with those of the float32 embeddings.
+All have random weights, ours and stock the same ones; speed does not depend on their values. On a CPU in float32, one
+image at a time; on a GPU ours runs in bfloat16, compiled and batched, against stock in float32, one at a time, and its
+masks are compared with those of the float32 embeddings.
 
     uv run python scripts/benchmarks/encoder.py [--rounds 3] [--batch_size 8]
 """
