@@ -156,6 +156,16 @@ def test_teacher_is_frozen_and_follows_the_protocol(sam: Sam) -> None:
     assert not embeddings.requires_grad
 
 
+def test_precision_is_part_of_the_fingerprint_and_weights_stay_segment_anythings(sam: Sam) -> None:
+    exact, rounded = SamTeacher(sam, weights_sha256="0"), SamTeacher(sam, weights_sha256="0", precision="bfloat16")
+    assert exact.fingerprint == f"segment-anything-sam-{SIDE}-float32-0"
+    assert rounded.fingerprint == f"segment-anything-sam-{SIDE}-bfloat16-0"
+    assert set(exact.state_dict()) == {f"sam.{name}" for name in sam.state_dict()}
+    images = torch.rand(3, 3, 64, 64)
+    assert torch.equal(exact.encode(images)[1:2], exact.encode(images[1:2]))  # an image's embedding is its own
+    assert 1e-4 < (exact.encode(images) - rounded.encode(images)).abs().max() < 0.1
+
+
 def medsam_input(image: Picture, side: int) -> np.ndarray:
     """What ``MedSAM_Inference.py`` feeds its encoder, written anew: (1, 3, side, side) in [0, 1].
 

@@ -47,12 +47,14 @@ def decode_prompts(
             mask.
     """
     h, w = embeddings.shape[-2:]
+    if not len(prompts):
+        return embeddings.new_zeros(0, 4 * h, 4 * w), embeddings.new_zeros(0)
     step = max((ON_CPU if embeddings.device.type == "cpu" else ON_GPU) // (h * w), 1)
     masks = list(range(1, mask_decoder.num_mask_tokens)) if multimask else [0]
     asked = [0, *(1 + m for m in masks)]  # the tokens that are read at the end: predicted IoU, then masks
     position = _rows(prompt_encoder.get_dense_pe())
     parts = []
-    for start in range(0, max(len(prompts), 1), step):
+    for start in range(0, len(prompts), step):
         part = slice(start, start + step)
         some: dict[str, Any] = {k: None if v is None else v[part] for k, v in vars(prompts).items()}
         tokens, image = _embed(prompt_encoder, mask_decoder, embeddings, Prompts(**some))

@@ -63,7 +63,7 @@ def _attend(attn: Attention, q: Tensor, k: Tensor, v: Tensor, size: tuple[int, i
 
 
 def _position_terms(attn: Attention, q: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return what each query adds to the scores of each row (n, heads, h * w, h) and column (n, heads, h * w, w) of keys.
+    """Return what queries add to the scores of rows (n, heads, h * w, h) and of columns (n, heads, h * w, w) of keys.
 
     A score's position term is the sum of the two (MViTv2, Li et al. 2022, eq. 4). They are small; what takes the stock
     encoder's time is to spread them over all pairs.
