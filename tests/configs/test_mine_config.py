@@ -25,7 +25,8 @@ class Killed(BaseException):
 
 
 def without_times(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metrics.items() if not key.startswith("seconds")}
+    """Leave out times and what the embedding cache held: both are of one start, not of the run."""
+    return {k: v for k, v in metrics.items() if not k.startswith("seconds") and k != "embedding_cache"}
 
 
 def labels(folder: Path) -> dict[str, bytes]:

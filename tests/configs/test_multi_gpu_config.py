@@ -124,6 +124,16 @@ def test_a_rank_that_dies_takes_nothing_along(torchrun: Any, phantom_folder: Any
     assert not list((out / "labels").glob("manifest.*.jsonl"))
 
 
+@pytest.mark.slow
+def test_embed_is_shared(torchrun: Any, phantom_folder: Any, tmp_path: Path) -> None:
+    files = "['configs/embed.yaml','configs/multi_gpu.yaml']"
+    knobs = ["--dataset_dir", phantom_folder(7), "--output_dir", tmp_path, "--embedding_cache", tmp_path / "cache"]
+    torchrun("-m", "monai.bundle", "run", "--config_file", files, "--image_size", 64, "--batch_size", 2, *knobs)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert (metrics["embedding_cache"]["misses"], metrics["embedding_cache"]["hits"]) == (7, 0), "by all ranks together"
+    assert len([path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix != ".json"]) == 7
+
+
 # What ranks say to each other and share, without a config.
 SHARING = """
 import json, sys, time

@@ -21,6 +21,7 @@ class BoxTeacher:
 
     name = "boxes"
     weights_sha256 = "abc"
+    fingerprint = "box"
 
     def __init__(self, iou: float = 0.8, strength: float = 10.0) -> None:
         self.iou = iou

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
+import ignite.distributed as idist
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -14,8 +16,9 @@ from tqdm import tqdm
 from labelmine.data import ImageSet
 from labelmine.errors import ConfigError
 from labelmine.evaluation import write_metrics
+from labelmine.ranks import gathered, own_batches
 from labelmine.teachers import CachedTeacher, EmbeddingCache, Teacher, cache_metrics
-from labelmine.teachers.cache import CHECKSUM_BYTES
+from labelmine.teachers.cache import CHECKSUM_BYTES, CacheStatistics
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +30,8 @@ def embed_images(
 ) -> None:
     """Put the embeddings of all images into the teacher's cache; what is there already is only verified.
 
-    Killed at any moment and started again, it goes on where it stopped. Writes ``metrics.json``.
+    Killed at any moment and started again, it goes on where it stopped. Several ranks (see ``labelmine.ranks``) share
+    the batches. Writes ``metrics.json``.
 
     Args:
         images: The images.
@@ -43,35 +47,47 @@ def embed_images(
     if not isinstance(teacher, CachedTeacher):
         raise ConfigError("embedding_cache: embed fills the cache, so it expects a folder or a URL. Got: null")
     started = time.perf_counter()
-    _fill(loader, teacher, len(images.items), torch.device(device))
+    _fill(own_batches(loader), teacher, len(images.items), torch.device(device))
+    _count_all_ranks(teacher.cache.statistics)
+    if idist.get_rank() > 0:
+        return
     seconds = time.perf_counter() - started
     metrics = {"dataset": images.name, "seed": seed, **images.summary, **cache_metrics(teacher)}
     rate = {"images_per_second": round(len(images.items) / seconds, 2), "seconds": {"embed": round(seconds, 1)}}
     write_metrics(Path(output_dir).expanduser() / "metrics.json", {**metrics, **rate})
 
 
+def _count_all_ranks(statistics: CacheStatistics) -> None:
+    """Add up what all ranks had from the cache."""
+    ranks = [asdict(own) for own in gathered(statistics)]
+    for name in asdict(statistics):
+        setattr(statistics, name, sum(rank[name] for rank in ranks))
+
+
 def _fill(loader: Iterable[Batch], teacher: CachedTeacher, n_images: int, device: torch.device) -> None:
     statistics = teacher.cache.statistics
-    encoding_batches = 0
-    with tqdm(total=n_images, desc="embed", unit="image") as bar:
+    encoding_batches = done = 0
+    share = -(-n_images // idist.get_world_size())
+    with tqdm(total=share, desc="embed", unit="image", disable=idist.get_rank() > 0) as bar:
         for batch in loader:
             started, misses = time.perf_counter(), statistics.misses
             embeddings = teacher.encode(batch["image"].to(device))
-            if bar.n == 0:
+            if done == 0 and idist.get_rank() == 0:
                 warn_of_size(n_images, embeddings[0].numel() * 2 + CHECKSUM_BYTES, teacher.cache)
             if not teacher.cache.writable:
                 raise ConfigError(
                     "embedding_cache: cannot be written, as said above, and to fill it is all that embed does. Give "
                     "--embedding_cache a folder with room, which you may write to."
                 )
+            done += len(embeddings)
             bar.update(len(embeddings))
             encoded = statistics.misses - misses
             encoding_batches += encoded > 0
             # The first batch that is encoded pays for warming up too; a set of one batch needs no estimate.
             if encoded and encoding_batches == 2:
                 seconds = (time.perf_counter() - started) / encoded
-                left = (n_images - bar.n) * seconds / 60
-                logger.info("%.3g s per image: at most %.1f min for the %d left", seconds, left, n_images - bar.n)
+                left = max(share - done, 0)
+                logger.info("%.3g s per image: at most %.1f min for the %d left", seconds, left * seconds / 60, left)
 
 
 def warn_of_size(n_images: int, bytes_each: int, cache: EmbeddingCache) -> None:

@@ -20,6 +20,7 @@ from labelmine.errors import DataError
 from labelmine.evaluation import ReportContext, summarise, write_metrics, write_report, write_table
 from labelmine.labelers import PromptedLabeler
 from labelmine.networks import Student
+from labelmine.ranks import on_first_rank
 from labelmine.teachers import Teacher, cache_metrics
 from labelmine.workflows.prediction import Predictor, compare
 
@@ -33,6 +34,7 @@ def load_predictor(model_dir: str, device: str = "cpu") -> Predictor:
     return Predictor.load(Path(model_dir).expanduser() / MODEL_FILE, device)
 
 
+@on_first_rank
 def find_images(
     dataset_dir: str | None,
     output_dir: str,
@@ -95,6 +97,7 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         return Predictor(network, self.image_size, self.refine).probabilities({"image": inputs, **kwargs})
 
 
+@on_first_rank
 def finish_labels(output_dir: str, images: ImageSet, store: LabelStore, teacher: Teacher, seed: int = 0) -> None:
     """End ``configs/label.yaml``: the manifest as a table, and ``metrics.json``.
 
