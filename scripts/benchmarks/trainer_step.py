@@ -12,7 +12,6 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
@@ -90,12 +89,14 @@ class ThroughMonai:
 
     def epoch(self) -> float:
         """Train an epoch and return its seconds."""
-        stop: Any = lambda engine: self.times.append(self.times.pop() + time.perf_counter())  # noqa: E731
         last = Events.ITERATION_COMPLETED(once=self.trainer.state.iteration + len(self.trainer.data_loader))
-        self.trainer.add_event_handler(last, stop)
+        self.trainer.add_event_handler(last, self._stop)
         self.trainer.state.max_epochs = self.trainer.state.epoch + 1
         self.trainer.run()
         return self.times[-1]
+
+    def _stop(self) -> None:
+        self.times[-1] += time.perf_counter()
 
 
 def main() -> None:
