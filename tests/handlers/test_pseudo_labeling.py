@@ -207,6 +207,26 @@ def test_visits_and_labels_survive_a_checkpoint(after: int) -> None:
     assert labeler.asked == ["case_0"]
 
 
+@pytest.mark.parametrize(("schedule", "times"), [("one_time", 1), ("continuous", 3)])
+def test_a_labeler_takes_the_student_up_before_it_labels(schedule: Any, times: int) -> None:
+    events: list[Any] = []
+
+    class Prepared(Threshold):
+        def prepare(self, student: Any) -> None:
+            events.append(student)
+
+        def __call__(self, batch: Mapping[str, Any], student: Callable[[Tensor], Tensor]) -> PseudoLabel:
+            events.append("asked")
+            return super().__call__(batch, student)
+
+    data = samples()
+    trainer, _ = foreign_trainer(data, epochs=3)
+    PseudoLabeling(Prepared(), trainer.network, unlabeled_loader(data), schedule=schedule).attach(trainer)
+    trainer.run()
+    assert events[0] is trainer.network
+    assert sum(event is trainer.network for event in events) == times
+
+
 def test_observers_see_every_answer() -> None:
     seen: list[tuple[str, int]] = []
     data = samples(4)

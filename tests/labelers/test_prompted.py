@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from labelmine.labelers import Labeler, PromptedLabeler, PseudoLabel
-from labelmine.labelers.prediction import agreement, predict
+from labelmine.labelers.prediction import predict
 from labelmine.prompts import PromptGenerator, Prompts
+from labelmine.quality import agreement
 from labelmine.teachers import Teacher, TeacherMasks
 
 SIDE = 32

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from labelmine.atomic import write_whole
 from labelmine.labelers import PseudoLabel
-from labelmine.labelers.prediction import agreement
+from labelmine.quality import agreement
 from labelmine.ranks import gathered
 
 HiddenGold = Callable[[str], Tensor | None]

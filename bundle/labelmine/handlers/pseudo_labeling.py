@@ -97,6 +97,8 @@ class PseudoLabeling:
         """Label when ``engine`` starts (one-time) and fill each batch as it arrives."""
         if self.schedule == "one_time":
             engine.add_event_handler(Events.STARTED, self.label_all)
+        else:
+            engine.add_event_handler(Events.EPOCH_STARTED, self._prepare)
         engine.add_event_handler(Events.GET_BATCH_COMPLETED, self.fill)
 
     def label_all(self, engine: Engine | None = None) -> None:
@@ -106,6 +108,7 @@ class PseudoLabeling:
         """
         if self._labelled:
             return
+        self._prepare()
         batches = own_batches(self.loader or [])
         done = self.memory.done
         for batch in tqdm(batches, desc="pseudo labels", unit="batch", disable=idist.get_rank() > 0):
@@ -158,6 +161,12 @@ class PseudoLabeling:
         if state and isinstance(self.memory, InMemory):
             self._visits = Counter(state["visits"])
             self.memory.load_state_dict(state["labels"])
+
+    def _prepare(self, engine: Engine | None = None) -> None:
+        """Let a labeler take up the student as it is now."""
+        prepare = getattr(self.labeler, "prepare", None)
+        if prepare is not None:
+            prepare(self.student)
 
     def _labels(self, batch: Mapping[str, Any], epoch: int) -> tuple[Tensor, Tensor]:
         """Return masks (B, K, S, S) and weights (B, 1, S, S) of unlabelled rows."""

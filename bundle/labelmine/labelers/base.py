@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -23,6 +23,7 @@ class PseudoLabel:
         reason: Why not, per image; empty where accepted.
         source: Labeler, teacher and weights' sha256, for the manifest.
         prompts: Per image, the JSON-able prompts that led to the label; empty lists for labelers without prompts.
+        signals: What else speaks for or against a label, (B,) float32 by name; see ``labelmine.quality``.
     """
 
     mask: Tensor
@@ -32,11 +33,16 @@ class PseudoLabel:
     reason: list[str]
     source: dict[str, str]
     prompts: list[list[dict[str, Any]]]
+    signals: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @runtime_checkable
 class Labeler(Protocol):
-    """Anything that labels a batch; all labelers are interchangeable in every workflow."""
+    """Anything that labels a batch; all labelers are interchangeable in every workflow.
+
+    A labeler that depends on more of the student than its answer to the batch has a method ``prepare(student)`` too,
+    which is called before all images are labelled and, in continuous labelling, at the start of each epoch.
+    """
 
     def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
         """Label ``batch["image"]`` (B, 3, H, W), float32 in [0, 1].

@@ -28,11 +28,3 @@ def predict(student: StudentNetwork, batch: Mapping[str, Any], exclusive: bool) 
         if isinstance(student, nn.Module):
             student.train(training)
     return probability * (batch["weight"] > 0) if "weight" in batch else probability
-
-
-def agreement(a: Tensor, b: Tensor) -> Tensor:
-    """Return the Dice (B,) of two thresholded masks (B, K, H, W), mean over classes; 1 where both are empty."""
-    first, second = a > 0.5, b > 0.5
-    total = (first.sum((-2, -1)) + second.sum((-2, -1))).float()
-    dice = 2 * (first & second).sum((-2, -1)) / total.clamp(min=1)
-    return torch.where(total > 0, dice, torch.ones_like(dice)).mean(1)

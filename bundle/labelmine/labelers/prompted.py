@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labelmine.labelers.base import PseudoLabel, StudentNetwork
-from labelmine.labelers.prediction import agreement, predict
+from labelmine.labelers.prediction import predict
 from labelmine.prompts import PromptGenerator, Prompts
+from labelmine.quality import agreement
 from labelmine.teachers import Teacher
 
 NO_PROMPT = "no prompt: the student found nothing"

@@ -98,14 +98,16 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
 
 
 @on_first_rank
-def finish_labels(output_dir: str, images: ImageSet, store: LabelStore, teacher: Teacher, seed: int = 0) -> None:
+def finish_labels(
+    output_dir: str, images: ImageSet, store: LabelStore, teacher: Teacher | None, seed: int = 0
+) -> None:
     """End ``configs/label.yaml``: the manifest as a table, and ``metrics.json``.
 
     Args:
         output_dir: Where ``metrics.json`` goes.
         images: The images that were to be labelled.
         store: Their labels.
-        teacher: Who labelled; its embedding cache, if it has one, is reported.
+        teacher: Who labelled; its embedding cache, if it has one, is reported. None: a labeler without teacher.
         seed: The run's seed.
     """
     store.finish(images.items)
