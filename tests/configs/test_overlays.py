@@ -105,11 +105,12 @@ def hugging_face_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_hugging_face_overlay_builds_its_teacher(hugging_face_folder: Path, config_files: Any) -> None:
+def test_hugging_face_overlay_builds_its_teacher(hugging_face_folder: Path, tmp_path: Path, config_files: Any) -> None:
     parser = ConfigParser()
     parser.read_config(config_files("mine", "teacher_hugging_face"))
     assert parser["teacher_weights"] == "facebook/sam-vit-base"
     parser["teacher_weights"], parser["device"] = str(hugging_face_folder), "cpu"
+    parser["output_dir"] = str(tmp_path)
     parser.parse(reset=True)
     teacher = parser.get_parsed_content("labeler").teacher
     assert teacher.name == "miniature"
