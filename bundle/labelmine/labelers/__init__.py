@@ -2,6 +2,7 @@
 
 from labelmine.labelers.base import Labeler, PseudoLabel
 from labelmine.labelers.prompted import PromptedLabeler
+from labelmine.labelers.recorded import RecordedLabeler
 from labelmine.labelers.self_training import SelfLabeler
 
-__all__ = ["Labeler", "PromptedLabeler", "PseudoLabel", "SelfLabeler"]
+__all__ = ["Labeler", "PromptedLabeler", "PseudoLabel", "RecordedLabeler", "SelfLabeler"]

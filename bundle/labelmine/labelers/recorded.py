@@ -1,0 +1,173 @@
+"""Weak labels from elsewhere (S2): masks that some model or person left in a folder train a student as they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from labelmine.data import ClassMap, Item
+from labelmine.errors import ConfigError, DataError
+from labelmine.labelers.base import PseudoLabel, StudentNetwork
+from labelmine.labelers.prediction import predict
+from labelmine.labelers.recorded_masks import RecordedMasks, at_size, read_scores
+from labelmine.quality import agreement
+from labelmine.transforms import StudentView
+
+logger = logging.getLogger(__name__)
+
+NOT_THERE = "no recorded mask"
+EMPTY = "the recorded mask is empty"
+UNSCORED = "no recorded score"
+
+
+class RecordedLabeler:
+    """Label images with masks that are already there: a folder of files named like the images.
+
+    An empty mask is no label (S2's code kept those). What is missing, damaged or refused is said in ``reason``, and
+    training goes on with the rest. Another run's ``labels/masks`` may be ``masks_dir``, its ``labels/manifest.csv``
+    ``scores``.
+
+    A mask must have its image's size, or be a scaled copy of its shape, which nearest neighbour takes to that size. A
+    label's score is the recorded one; without ``scores`` it is the Dice of label and student, and all labels
+    are used and count fully, as in S2.
+
+    Args:
+        masks_dir: Folder of masks (PNG, TIFF, BMP, JPEG, NIfTI) whose paths without suffix are the images' ids; slices
+            of a NIfTI image may lie in one volume named like the image.
+        classes: How mask values become classes.
+        items: Images that may be asked for; a folder that fits none of them is noticed at once.
+        scores: CSV with the columns ``id`` and ``score``, the expected Dice in [0, 1] of each mask.
+        exclusive: Whether the student's classes exclude each other (softmax).
+        min_score: Masks of a lower recorded score are not used; without ``scores`` nothing is refused for its score.
+        weighted: Whether a label counts by its recorded score; otherwise all that are used count fully.
+        one_class_limit: Masks in which one class, or the background, fills more than this fraction of the pixels are
+            not used. S2 has 0.97, which refuses real small lesions too; None: not looked at.
+        slice_axis: Axis along which NIfTI volumes are cut.
+
+    Raises:
+        ConfigError: No ``masks_dir``, or a knob out of its range.
+        DataError: A folder without masks, or with masks of other images only; scores that cannot be used.
+
+    Example:
+        >>> labeler = RecordedLabeler("medsam_masks", one_class_limit=0.97)  # doctest: +SKIP
+        >>> labeler(batch, student).reason  # doctest: +SKIP
+        ['', 'no recorded mask', 'the recorded mask is empty']
+    """
+
+    def __init__(
+        self,
+        masks_dir: str | Path | None,
+        classes: ClassMap | None = None,
+        items: Sequence[Item] = (),
+        scores: str | Path | None = None,
+        exclusive: bool = False,
+        min_score: float = 0.5,
+        weighted: bool = True,
+        one_class_limit: float | None = None,
+        slice_axis: int = -1,
+    ) -> None:
+        """Check the knobs and look the files up; no mask is read yet."""
+        if masks_dir is None:
+            raise ConfigError("masks_dir: expected the folder of the recorded masks; give it by --masks_dir DIR")
+        if not 0 <= min_score <= 1:
+            raise ConfigError(f"min_score: expected an expected Dice in [0, 1]. Got: {min_score}")
+        if one_class_limit is not None and not 0 < one_class_limit <= 1:
+            raise ConfigError(f"one_class_limit: expected a fraction in (0, 1], or null. Got: {one_class_limit}")
+        self.classes = classes or ClassMap()
+        self.masks = RecordedMasks(Path(masks_dir).expanduser(), self.classes, items, slice_axis)
+        self.scores = None if scores is None else read_scores(scores)
+        self.exclusive = exclusive
+        self.min_score = min_score
+        self.weighted = weighted
+        self.one_class_limit = one_class_limit
+
+    def knows(self, image_id: str) -> bool:
+        """Whether there is a mask for an image."""
+        return image_id in self.masks
+
+    @torch.no_grad()
+    def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
+        """Label a batch of plain views; see ``Labeler``.
+
+        Args:
+            batch: ``image`` (B, 3, S, S), ``id`` and ``original_size`` (B, 2), as ``StudentView`` gives them.
+            student: Looked at only for the score, where no scores were recorded.
+
+        Raises:
+            ConfigError: A batch without these keys.
+            DataError: A mask whose shape is not its image's, to which it then hardly belongs.
+        """
+        missing = [key for key in ("image", "id", "original_size") if key not in batch]
+        if missing:
+            raise ConfigError(f"batch: expected views made by StudentView. Missing: {', '.join(missing)}")
+        images: Tensor = batch["image"]
+        view = StudentView(int(images.shape[-1]))
+        sizes = [(int(size[0]), int(size[1])) for size in batch["original_size"]]
+        masks, faults = zip(*map(self._read, batch["id"], sizes), strict=True)
+        mask = torch.stack([_in_view(found, view) for found in masks]).to(images)
+        score = self._score(mask, batch, student)
+        reason = [
+            fault or self._doubt(image_id, value)
+            for fault, image_id, value in zip(faults, batch["id"], score.tolist(), strict=True)
+        ]
+        accepted = torch.tensor([not why for why in reason], device=mask.device)
+        trust = score if self.scores is not None and self.weighted else torch.ones_like(score)
+        inside = batch["weight"] > 0 if "weight" in batch else torch.ones_like(images[:, :1])
+        return PseudoLabel(
+            mask=mask,
+            weight=(trust * accepted).reshape(-1, 1, 1, 1) * inside,
+            score=score,
+            accepted=accepted,
+            reason=reason,
+            source={"labeler": "recorded", "teacher": self.masks.folder.name, "teacher_sha256": ""},
+            prompts=[[] for _ in reason],
+            signals={} if self.scores is None else {"recorded_score": score},
+        )
+
+    def _read(self, image_id: str, size: tuple[int, int]) -> tuple[NDArray[np.uint8], str]:
+        """Return the mask (K, H, W) of an image of ``size``, and why it is no label."""
+        nothing = np.zeros((len(self.classes), *size), dtype=np.uint8)
+        try:
+            mask = self.masks.read(image_id)
+        except DataError as error:
+            logger.warning("recorded mask of %s set aside: %s", image_id, error)
+            return nothing, str(error)
+        if mask is None:
+            return nothing, NOT_THERE
+        mask = at_size(mask, size, image_id)
+        return mask, self._fault(mask)
+
+    def _fault(self, mask: NDArray[np.uint8]) -> str:
+        if not mask.any():
+            return EMPTY
+        largest = max(1 - mask.any(0).mean(), mask.mean((1, 2)).max())
+        if self.one_class_limit is not None and largest > self.one_class_limit:
+            return f"one class fills more than {self.one_class_limit:g} of the recorded mask"
+        return ""
+
+    def _score(self, mask: Tensor, batch: Mapping[str, Any], student: StudentNetwork) -> Tensor:
+        """Return (B,): the recorded score, 0 where there is none; without any the Dice of label and student."""
+        if self.scores is None:
+            return agreement(mask, predict(student, batch, self.exclusive))
+        return torch.tensor([self.scores.get(i, 0.0) for i in batch["id"]], dtype=torch.float32, device=mask.device)
+
+    def _doubt(self, image_id: str, score: float) -> str:
+        if self.scores is None:
+            return ""
+        if image_id not in self.scores:
+            return UNSCORED
+        return f"score {score:.2f} is below {self.min_score:g}" if score < self.min_score else ""
+
+
+def _in_view(mask: NDArray[np.uint8], view: StudentView) -> Tensor:
+    """Return a mask (K, H, W) as the square (K, S, S) that the student sees."""
+    label = torch.from_numpy(mask).float()
+    seen: Tensor = view({"image": torch.zeros(3, *label.shape[1:]), "label": label})["label"]
+    return seen

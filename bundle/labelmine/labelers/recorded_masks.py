@@ -1,0 +1,125 @@
+"""A folder of masks named like images, and a table of what they are said to be worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from labelmine.data import ClassMap, Item, read_label
+from labelmine.data.headers import file_kind, without_suffix
+from labelmine.errors import DataError
+
+SCORE_COLUMNS = ("id", "score")
+
+
+class RecordedMasks:
+    """Masks by image id: their paths below the folder, without suffix.
+
+    Args:
+        folder: Folder of PNG, TIFF, BMP, JPEG or NIfTI files, at any depth.
+        classes: How mask values become classes.
+        items: Images that may be asked for; they tell which slice of a volume is meant.
+        slice_axis: Axis along which NIfTI volumes are cut.
+
+    Raises:
+        DataError: A folder without masks, with two masks of one name, or with masks of other images only.
+    """
+
+    def __init__(self, folder: Path, classes: ClassMap, items: Sequence[Item] = (), slice_axis: int = -1) -> None:
+        """List the files; none is read yet."""
+        self.folder = folder
+        self.classes = classes
+        self.slice_axis = slice_axis
+        self._files = _find_masks(folder)
+        self._items = {item["id"]: item for item in items}
+        if self._items and not any(image_id in self for image_id in self._items):
+            raise DataError(
+                f"masks_dir: none of the {len(self._files)} masks in {folder.name}/ belongs to an image: expected "
+                f"names like {next(iter(self._items))!r}, got {next(iter(self._files))!r}; name masks like their images"
+            )
+
+    def __contains__(self, image_id: str) -> bool:
+        """Whether there is a mask of an image."""
+        return self._file(image_id) is not None
+
+    def read(self, image_id: str) -> NDArray[np.uint8] | None:
+        """Read the mask of an image: (K, H, W) uint8 of 0 and 1, or None where there is none.
+
+        Raises:
+            DataError: A mask that cannot be read.
+        """
+        path = self._file(image_id)
+        if path is None:
+            return None
+        item = self._items.get(image_id) or Item(id=image_id, image="", group=image_id)
+        return read_label(item, path, self.classes, self.slice_axis)
+
+    def _file(self, image_id: str) -> Path | None:
+        """The mask of the image's own name, or the volume that its slice belongs to."""
+        item = self._items.get(image_id)
+        whole = image_id if item is None or "frame" not in item else image_id.removesuffix(f"_frame{item['frame']:04d}")
+        return self._files.get(image_id) or self._files.get(whole)
+
+
+def read_scores(path: str | Path) -> dict[str, float]:
+    """Read the score in [0, 1] of each mask from a CSV with the columns ``id`` and ``score``.
+
+    Raises:
+        DataError: A missing file or column, or scores that are no numbers in [0, 1].
+    """
+    path = Path(path).expanduser()
+    try:
+        table = pd.read_csv(path, dtype={"id": str})
+    except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise DataError(f"scores: {path.name} cannot be read as a CSV table ({error})") from error
+    if not set(SCORE_COLUMNS) <= set(table.columns):
+        raise DataError(f"scores: {path.name}: expected the columns {SCORE_COLUMNS}, got {tuple(table.columns)}")
+    values = pd.to_numeric(table["score"], errors="coerce")
+    for image_id, text in zip(table["id"][~values.between(0, 1)], table["score"][~values.between(0, 1)], strict=True):
+        raise DataError(f"scores: {path.name}: {image_id}: expected a score in [0, 1] (expected Dice), got {text!r}")
+    return dict(zip(table["id"], values.astype(float), strict=True))
+
+
+def at_size(mask: NDArray[np.uint8], size: tuple[int, int], name: str) -> NDArray[np.uint8]:
+    """Take a mask (K, h, w) to the size (H, W) of its image, by nearest neighbour.
+
+    Raises:
+        DataError: A mask that is no scaled copy of its image's shape, and so hardly belongs to it.
+
+    Example:
+        >>> at_size(np.array([[[0, 1]]], dtype=np.uint8), (2, 4), "a.png").tolist()
+        [[[0, 0, 1, 1], [0, 0, 1, 1]]]
+    """
+    rows, columns = mask.shape[1:]
+    if (rows, columns) == size:
+        return mask
+    # The longest side says the scale; the other may be off by a pixel of rounding.
+    scale = max(rows, columns) / max(size)
+    if abs(rows - size[0] * scale) > 1 or abs(columns - size[1] * scale) > 1:
+        raise DataError(
+            f"{name}: the recorded mask is {columns} x {rows} pixels, its image {size[1]} x {size[0]}, which is no "
+            "scaled copy of it; export the mask at the image's size, or remove it"
+        )
+    return F.interpolate(torch.from_numpy(mask)[None].float(), size, mode="nearest-exact")[0].numpy().astype(np.uint8)
+
+
+def _find_masks(folder: Path) -> dict[str, Path]:
+    """Return mask files by their path in the folder without suffix."""
+    if not folder.is_dir():
+        raise DataError(f"masks_dir: {folder} is no folder; give the folder of the recorded masks")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name.startswith(".") or not path.is_file() or file_kind(path) not in ("picture", "nifti"):
+            continue
+        other = found.setdefault(without_suffix(path.relative_to(folder)).as_posix(), path)
+        if other is not path:
+            raise DataError(f"masks_dir: {other.name} and {path.name} are masks of one image; keep one of them")
+    if not found:
+        raise DataError(f"masks_dir: no mask in {folder}; expected PNG, TIFF, BMP, JPEG or NIfTI files")
+    return found
