@@ -93,6 +93,6 @@ def mined(
 ) -> Run:
     """One run of ``mine.yaml`` on phantoms that many tests look at; none may write into it."""
     folder = tmp_path_factory.mktemp("mined")
-    knobs = {**small, "teacher_weights": teacher_file, "min_score": 0.0, "output_dir": str(folder)}
+    knobs = {**small, "teacher_weights": teacher_file, "min_score": 0.0, "gate": False, "output_dir": str(folder)}
     run_config("mine", **knobs)
     return Run(folder, knobs)

@@ -1,12 +1,13 @@
 """Metrics against gold, their summary, and the report that people read."""
 
-from labelmine.evaluation.context import Case, PseudoLabelSummary, ReportContext
+from labelmine.evaluation.context import Case, GateSummary, PseudoLabelSummary, ReportContext
 from labelmine.evaluation.metrics import dice_iou, evaluate_masks
 from labelmine.evaluation.report import write_report
 from labelmine.evaluation.summary import best_median_worst, paired_difference, summarise, write_metrics, write_table
 
 __all__ = [
     "Case",
+    "GateSummary",
     "PseudoLabelSummary",
     "ReportContext",
     "best_median_worst",

@@ -81,6 +81,25 @@ class PseudoLabelSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateSummary:
+    """What held-out gold said about the labeler before anything was labelled.
+
+    Attributes:
+        sentence: The decision in words.
+        rows: ``class``, ``size``, ``n``, the mean Dice of ``student``, ``labeler`` and ``blend``, and ``choice``.
+        reliability: ``expected`` and ``observed`` mean Dice and ``n`` of each bin of labels; None: not calibrated.
+        error: Expected calibration error, out of fold.
+        n: Labels of gold images that it was measured on.
+    """
+
+    sentence: str
+    rows: Sequence[Mapping[str, Any]] = ()
+    reliability: pd.DataFrame | None = None
+    error: float = float("nan")
+    n: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportContext:
     """Everything the page shows.
 
@@ -95,6 +114,7 @@ class ReportContext:
         label_history: Quality of pseudo labels by epoch, where they were made during training: ``epoch``, ``accepted``,
             ``score`` and, where gold is known, ``dice``; NaN where nothing was labelled.
         pseudo_labels: Counts and quality; None where nothing was mined.
+        gate: Why pseudo labels were made as they were; None where the labeler was not examined.
         counts: What the data held, in reading order: ``{"gold, training": 72, ...}`` or `ImageSet.summary`.
         quarantined: ``(file, reason)`` of every file set aside.
         warnings: Sentences a reader must see before trusting a figure.
@@ -114,6 +134,7 @@ class ReportContext:
     histories: Mapping[str, Sequence[Epoch]] = field(default_factory=dict)
     label_history: Sequence[Epoch] = ()
     pseudo_labels: PseudoLabelSummary | None = None
+    gate: GateSummary | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     quarantined: Sequence[tuple[str, str]] = ()
     warnings: Sequence[str] = ()

@@ -51,6 +51,26 @@ def learning_curve(histories: Mapping[str, Sequence[Epoch]], key: str, title: st
     return encode(figure)
 
 
+def reliability(bins: pd.DataFrame) -> bytes:
+    """Expected against observed Dice, one mark a bin, its area by the number of labels; on the line they agree; PNG.
+
+    Args:
+        bins: ``expected``, ``observed`` and ``n`` of each bin.
+    """
+    figure, axes = _plot("Do scores tell the truth? Observed Dice by expected Dice", "expected Dice (score)")
+    axes.plot([0, 1], [0, 1], ":", color="#555555", label="perfectly calibrated")
+    sizes = 30 + 170 * bins["n"] / bins["n"].max()
+    colour, line, marker = STUDENT_STYLES[1]
+    axes.plot(bins["expected"], bins["observed"], line, color=colour, linewidth=1)
+    axes.scatter(
+        bins["expected"], bins["observed"], s=sizes, color=colour, marker=marker, label="labels of held-out gold"
+    )
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.set_ylabel("observed Dice", fontsize=10)
+    axes.legend(frameon=False)
+    return encode(figure)
+
+
 def dice_by_image(tables: Mapping[str, pd.DataFrame]) -> bytes:
     """Dice of every image, sorted by the first student; a stroke joins the students of one image; PNG.
 

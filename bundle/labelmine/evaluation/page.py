@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labelmine.evaluation.context import Epoch, PseudoLabelSummary, ReportContext
+from labelmine.evaluation.context import Epoch, GateSummary, PseudoLabelSummary, ReportContext
 from labelmine.evaluation.redaction import without_folders
 from labelmine.evaluation.summary import SIZE_LABELS, paired_difference
 
@@ -99,6 +99,35 @@ def pseudo_label_sentences(summary: PseudoLabelSummary) -> list[str]:
             line += f"; the student's own masks reach {number(summary.student_dice['mean'])}"
         lines.append(f"{line} ({_images(summary.dice.get('n', 0), 'image')}).")
     return lines
+
+
+def gate_sentences(gate: GateSummary) -> list[str]:
+    """Say who labels and how far scores can be trusted."""
+    lines = [gate.sentence]
+    if gate.reliability is not None:
+        lines.append(
+            f"Scores are expected Dice, learnt on {_images(gate.n, 'label')} of held-out gold; judged on labels that "
+            f"they were not learnt from, they are off by {number(gate.error)} on average (calibration error)."
+        )
+    else:
+        lines.append("Held-out gold was too little to calibrate scores: they are the labeler's own.")
+    return lines
+
+
+def gate_grid(gate: GateSummary) -> Grid | None:
+    """Mean Dice of student, labeler and blend on held-out gold, by class and by the size of what the student found."""
+    several = len({row["class"] for row in gate.rows}) > 1
+    rows = [
+        (
+            f"{row['class']}, {row['size']}" if several else SIZE_LABELS.get(row["size"], "all sizes"),
+            str(row["n"]),
+            *(number(row[source]) for source in ("student", "labeler", "blend")),
+            row["choice"],
+        )
+        for row in gate.rows
+    ]
+    caption = "Who labels: mean Dice on held-out gold, by the size of what the student found"
+    return Grid(caption, ("", "images", "student", "labeler", "blend", "chosen"), rows) if rows else None
 
 
 def label_curves(history: Sequence[Epoch]) -> dict[str, list[dict[str, float]]]:

@@ -68,6 +68,8 @@ def _view(context: ReportContext, folder: Path) -> dict[str, Any]:
         "test_cases": _cases(context.test_cases, "test", folder),
         "pseudo_cases": _cases(context.pseudo_cases, "pseudo", folder),
         "pseudo_sentences": page.pseudo_label_sentences(context.pseudo_labels) if context.pseudo_labels else [],
+        "gate_sentences": page.gate_sentences(context.gate) if context.gate else [],
+        "gate_grid": page.gate_grid(context.gate) if context.gate else None,
         "reasons": without_folders(context.pseudo_labels.reasons) if context.pseudo_labels else {},
         "counts": page.count_rows(context.counts),
         "quarantined": without_folders(context.quarantined),
@@ -78,7 +80,8 @@ def _view(context: ReportContext, folder: Path) -> dict[str, Any]:
 
 
 def _plots(context: ReportContext, summaries: Mapping[str, Any], folder: Path) -> dict[str, Picture | None]:
-    plots: dict[str, Picture | None] = {"dice": None, "train_loss": None, "val_dice": None, "labels": None}
+    names = ("dice", "train_loss", "val_dice", "labels", "reliability")
+    plots: dict[str, Picture | None] = dict.fromkeys(names)
     if summaries:
         png = figures.dice_by_image({name: context.tables[name] for name in summaries})
         means = ", ".join(f"{name} {page.number(entry['dice']['mean'])}" for name, entry in summaries.items())
@@ -89,6 +92,12 @@ def _plots(context: ReportContext, summaries: Mapping[str, Any], folder: Path) -
             ends = ", ".join(f"{name} over {len(history)} epochs" for name, history in histories.items())
             png = figures.learning_curve(histories, key, title, unit_range=key == "val_dice")
             plots[key] = _saved(png, folder / f"{key}.png", f"{title} by epoch: {ends}.")
+    if context.gate and context.gate.reliability is not None:
+        png = figures.reliability(context.gate.reliability)
+        alt = "; ".join(f"{row.expected:.2f} {row.observed:.2f}" for row in context.gate.reliability.itertuples())
+        plots["reliability"] = _saved(
+            png, folder / "reliability.png", f"Expected and observed Dice of labels of held-out gold, by bin: {alt}."
+        )
     if curves := page.label_curves(context.label_history):
         png = figures.learning_curve(curves, "value", "Pseudo labels made during training", unit_range=True)
         ends = "; ".join(

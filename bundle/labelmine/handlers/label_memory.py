@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -81,13 +81,23 @@ class InFiles:
         store: The label store.
         items: Items that may be labelled.
         view: The view that labels were made in and are trained in.
+        student_sha256: Returns the hash of the student's file, which labels are replayed with; asked when the first
+            label is written.
     """
 
-    def __init__(self, store: LabelStore, items: Sequence[Item], view: StudentView) -> None:
+    def __init__(
+        self,
+        store: LabelStore,
+        items: Sequence[Item],
+        view: StudentView,
+        student_sha256: Callable[[], str] | None = None,
+    ) -> None:
         """Keep the store and look items up by id."""
         self.store = store
         self.items = {item["id"]: item for item in items}
         self.view = view
+        self._hash = student_sha256
+        self._student: dict[str, str] | None = None
 
     @property
     def done(self) -> set[str]:
@@ -103,15 +113,23 @@ class InFiles:
             uniform = bool((weight == weight.flatten()[0]).all())
             record = {
                 **label.source,
+                **self._origin(),
+                **({"drawn_by": label.drawn_by[index]} if label.drawn_by else {}),
                 "score": round(float(label.score[index]), 4),
                 "accepted": bool(label.accepted[index]),
                 "reason": label.reason[index],
                 "weight": round(float(weight.amax()), 4),
                 "prompts": label.prompts[index],
+                "signals": {name: round(float(value[index]), 4) for name, value in label.signals.items()},
                 "view_size": self.view.image_size,
             }
             pixels = None if uniform else to_original(weight, size)[0].numpy()
             self.store.write(self.items[image_id], mask.numpy(), record, pixels)
+
+    def _origin(self) -> dict[str, str]:
+        if self._student is None:
+            self._student = {} if self._hash is None else {"student_sha256": self._hash()}
+        return self._student
 
     def get(self, image_id: str) -> tuple[Tensor, Tensor]:
         """Return the label of an image's view."""

@@ -12,9 +12,11 @@ from torch import Tensor
 from labelmine.labelers.base import PseudoLabel, StudentNetwork
 from labelmine.labelers.prediction import predict
 from labelmine.prompts import PromptGenerator, Prompts
+from labelmine.prompts.jitter import jittered
 from labelmine.quality import agreement
-from labelmine.teachers import Teacher
+from labelmine.teachers import Teacher, TeacherMasks
 
+STABILITY_OFFSET = 1.0  # segment-anything's SamAutomaticMaskGenerator
 NO_PROMPT = "no prompt: the student found nothing"
 
 
@@ -23,7 +25,9 @@ class PromptedLabeler:
 
     The answers for all objects of a class are united. An image's score is its expected Dice before calibration: the
     mean of the teacher's predicted IoU (as Dice, ``2 i / (1 + i)``) and of the Dice between student and teacher. An
-    image in which the student finds nothing brings no prompt and abstains.
+    image in which the student finds nothing brings no prompt and abstains. Its signals (see ``labelmine.quality``) are
+    ``predicted_iou``, ``stability`` (IoU of the masks at logits above 1 and above -1, as segment-anything has it; both
+    mean over objects) and ``jitter`` (Dice of the label and the one for prompts moved a little).
 
     Args:
         teacher: The frozen teacher.
@@ -31,9 +35,11 @@ class PromptedLabeler:
         exclusive: Whether classes exclude each other (softmax student): a pixel then goes to its likeliest class.
         min_score: Labels below this score are not accepted.
         weighted: Whether a label counts by its score; otherwise accepted labels count fully.
+        jitter: How far prompts are moved for the signal ``jitter``, as a fraction of the object's side (the root of its
+            area); 0: not at all, which spares a second decoding.
 
     Raises:
-        ValueError: When ``min_score`` is outside [0, 1].
+        ValueError: When ``min_score`` or ``jitter`` is outside [0, 1].
     """
 
     def __init__(
@@ -43,15 +49,19 @@ class PromptedLabeler:
         exclusive: bool = False,
         min_score: float = 0.5,
         weighted: bool = True,
+        jitter: float = 0.0,
     ) -> None:
         """Check and keep the knobs."""
         if not 0 <= min_score <= 1:
             raise ValueError(f"min_score: expected an expected Dice in [0, 1]. Got: {min_score}")
+        if not 0 <= jitter <= 1:
+            raise ValueError(f"jitter: expected a fraction in [0, 1]. Got: {jitter}")
         self.teacher = teacher
         self.prompts = prompts or PromptGenerator()
         self.exclusive = exclusive
         self.min_score = min_score
         self.weighted = weighted
+        self.jitter = jitter
 
     @torch.no_grad()
     def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
@@ -59,10 +69,11 @@ class PromptedLabeler:
         images: Tensor = batch["image"]
         probability = predict(student, batch, self.exclusive)
         asked = self.prompts(probability)
-        mask, predicted_dice = self._answer(images, asked, probability)
-        if "weight" in batch:
-            mask = mask * (batch["weight"] > 0)
+        inside = batch["weight"] > 0 if "weight" in batch else torch.ones_like(images[:, :1], dtype=torch.bool)
+        mask, signals = self._answer(images, asked, probability, inside)
         prompted = torch.bincount(asked.image_index, minlength=len(images)) > 0
+        iou = signals["predicted_iou"]
+        predicted_dice = 2 * iou / (1 + iou)
         score = torch.where(prompted, (predicted_dice + agreement(mask, probability)) / 2, 0.0)
         accepted = prompted & (score >= self.min_score) & (mask > 0.5).flatten(1).any(1)
         weight = torch.where(accepted, score if self.weighted else torch.ones_like(score), 0.0)
@@ -78,26 +89,43 @@ class PromptedLabeler:
                 "teacher_sha256": self.teacher.weights_sha256,
             },
             prompts=[asked.of_image(i) for i in range(len(images))],
+            signals=signals,
         )
 
-    def _answer(self, images: Tensor, asked: Prompts, probability: Tensor) -> tuple[Tensor, Tensor]:
-        """Return united masks (B, K, H, W) in [0, 1] and the mean predicted Dice (B,) of each image's objects."""
-        mask = torch.zeros_like(probability)
-        predicted = torch.zeros(len(images), device=images.device)
+    def _answer(
+        self, images: Tensor, asked: Prompts, probability: Tensor, inside: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return united masks (B, K, H, W) in [0, 1] and the signals (B,) of each image."""
         if not len(asked):
-            return mask, predicted
-        answer = self.teacher.decode(self.teacher.encode(images), asked, (images.shape[-2], images.shape[-1]))
+            names = ("predicted_iou", "stability", *(("jitter",) if self.jitter else ()))
+            return torch.zeros_like(probability), {name: torch.zeros(len(images)).to(probability) for name in names}
+        size = (images.shape[-2], images.shape[-1])
+        embeddings = self.teacher.encode(images)
+        answer = self.teacher.decode(embeddings, asked, size)
+        mask = self._united(answer, asked, probability) * inside
+        count = torch.bincount(asked.image_index, minlength=len(images)).clamp(min=1)
+        per_object = {"predicted_iou": answer.predicted_iou.float(), "stability": _stability(answer.logits)}
+        signals = {
+            name: torch.zeros(len(images)).to(value).index_add(0, asked.image_index, value) / count
+            for name, value in per_object.items()
+        }
+        if self.jitter:
+            side = (answer.logits > 0).sum((-2, -1)).float().sqrt()
+            again = jittered(asked, side, self.jitter, size)
+            other = self._united(self.teacher.decode(embeddings, again, size), again, probability)
+            signals["jitter"] = agreement(mask, other * inside)
+        return mask, signals
+
+    def _united(self, answer: TeacherMasks, asked: Prompts, probability: Tensor) -> Tensor:
+        """Return the union (B, K, H, W) in [0, 1] of all objects of a class."""
         objects = answer.logits.float().sigmoid()
-        flat = mask.flatten(0, 1)
         place = asked.image_index * probability.shape[1] + asked.class_index
         where = place.reshape(-1, 1, 1).expand_as(objects)
-        mask = flat.scatter_reduce(0, where, objects, "amax").reshape(mask.shape)
-        iou = answer.predicted_iou.float()
-        count = torch.bincount(asked.image_index, minlength=len(images)).clamp(min=1)
-        predicted = predicted.index_add(0, asked.image_index, 2 * iou / (1 + iou)) / count
+        flat = torch.zeros_like(probability).flatten(0, 1)
+        mask = flat.scatter_reduce(0, where, objects, "amax").reshape(probability.shape)
         if self.exclusive:
             mask = mask * F.one_hot(mask.argmax(1), mask.shape[1]).movedim(-1, 1)  # one class even among equal ones
-        return mask, predicted
+        return mask
 
     def _reason(self, prompted: Tensor, score: Tensor, accepted: Tensor) -> str:
         if accepted:
@@ -107,3 +135,9 @@ class PromptedLabeler:
         if score < self.min_score:
             return f"score {score:.2f} is below {self.min_score:g}"
         return "the teacher answered with an empty mask"
+
+
+def _stability(logits: Tensor) -> Tensor:
+    """Return (N,) the IoU of masks cut above and below the boundary; 0 for empty ones."""
+    inner = (logits > STABILITY_OFFSET).sum((-2, -1)).float()
+    return inner / (logits > -STABILITY_OFFSET).sum((-2, -1)).clamp(min=1)

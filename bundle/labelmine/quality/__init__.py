@@ -1,5 +1,23 @@
 """How good is a label? Signals, their calibration to expected Dice, and the gate that decides who labels."""
 
-from labelmine.quality.signals import agreement
+from labelmine.quality.expected_dice import Calibration, ExpectedDice
+from labelmine.quality.gate import SOURCES, Gate, area_fraction, blended, decide, trusting
+from labelmine.quality.signals import AreaRange, agreement, as_table, class_dice, label_signals
+from labelmine.quality.verdict import Verdict
 
-__all__ = ["agreement"]
+__all__ = [
+    "SOURCES",
+    "AreaRange",
+    "Calibration",
+    "ExpectedDice",
+    "Gate",
+    "Verdict",
+    "agreement",
+    "area_fraction",
+    "as_table",
+    "blended",
+    "class_dice",
+    "decide",
+    "label_signals",
+    "trusting",
+]

@@ -1,6 +1,7 @@
 """The Python halves of the configs: what is too long for an expression, and belongs to no single room."""
 
 from labelmine.workflows.embedding import embed_images
+from labelmine.workflows.gate import GateStage
 from labelmine.workflows.inference import (
     Examination,
     StudentInferer,
@@ -8,6 +9,7 @@ from labelmine.workflows.inference import (
     finish_labels,
     load_predictor,
     prepare_views,
+    student_sha256,
     unfinished,
 )
 from labelmine.workflows.mining import Conclusion, best_student
@@ -34,6 +36,7 @@ from labelmine.workflows.training import (
 __all__ = [
     "Conclusion",
     "Examination",
+    "GateStage",
     "Predictor",
     "PrepareStudentBatch",
     "RunFolder",
@@ -59,6 +62,7 @@ __all__ = [
     "starting_weights",
     "student_evaluator",
     "student_loader",
+    "student_sha256",
     "student_trainer",
     "unfinished",
     "view_dataset",

@@ -22,6 +22,7 @@ from labelmine.labelers import PromptedLabeler
 from labelmine.networks import Student
 from labelmine.ranks import on_first_rank
 from labelmine.teachers import Teacher, cache_metrics
+from labelmine.weights import sha256_of
 from labelmine.workflows.prediction import Predictor, compare
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,11 @@ MODEL_FILE = "model.safetensors"
 def load_predictor(model_dir: str, device: str = "cpu") -> Predictor:
     """Return the predictor of the student that an earlier run left in ``model_dir``."""
     return Predictor.load(Path(model_dir).expanduser() / MODEL_FILE, device)
+
+
+def student_sha256(model_dir: str) -> str:
+    """Return the hash of the student in ``model_dir``, for the manifest."""
+    return sha256_of(Path(model_dir).expanduser() / MODEL_FILE)
 
 
 @on_first_rank
@@ -98,9 +104,7 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
 
 
 @on_first_rank
-def finish_labels(
-    output_dir: str, images: ImageSet, store: LabelStore, teacher: Teacher | None, seed: int = 0
-) -> None:
+def finish_labels(output_dir: str, images: ImageSet, store: LabelStore, teacher: Teacher | None, seed: int = 0) -> None:
     """End ``configs/label.yaml``: the manifest as a table, and ``metrics.json``.
 
     Args:

@@ -17,6 +17,7 @@ from labelmine.atomic import write_whole
 from labelmine.data import ImageSet, Item, LabelStore, LoadItem
 from labelmine.evaluation import (
     Case,
+    GateSummary,
     PseudoLabelSummary,
     ReportContext,
     best_median_worst,
@@ -27,6 +28,7 @@ from labelmine.evaluation import (
 )
 from labelmine.evaluation.summary import statistics
 from labelmine.networks import Student
+from labelmine.quality import Verdict
 from labelmine.teachers import Teacher, cache_metrics, seen_images
 from labelmine.transforms import view_extent
 from labelmine.workflows.prediction import Predictor, compare, evaluate, gold_of
@@ -35,12 +37,13 @@ from labelmine.workflows.run_folder import RunFolder
 logger = logging.getLogger(__name__)
 
 STUDENTS = ("supervised", "mined")
+BEST_FILE, GATE_FILE = "best.safetensors", "gate.json"
 EXAMPLES = {True: 4, False: 2}  # pictures of accepted and of rejected pseudo labels in the report
 
 
 def best_student(folder: str | Path, device: torch.device | str = "cpu") -> Student:
     """Return the best student of a training stage, in evaluation mode."""
-    return Student.load(Path(folder) / "best.safetensors")[0].to(device)
+    return Student.load(Path(folder) / BEST_FILE)[0].to(device)
 
 
 class Conclusion:
@@ -80,7 +83,7 @@ class Conclusion:
 
     def __call__(self) -> None:
         """Choose, examine and write."""
-        students = {n: self.run.path / n / "best.safetensors" for n in STUDENTS}
+        students = {n: self.run.path / n / BEST_FILE for n in STUDENTS}
         predictors = {n: Predictor.load(p, self.device) for n, p in students.items() if p.is_file()}
         val = {n: self._mean(p, self.images.val, f"validate {n}") for n, p in predictors.items()}
         kept = max(val, key=lambda name: val[name])  # the supervised student wins a tie: it comes first
@@ -103,6 +106,7 @@ class Conclusion:
             histories={n: _history(self.run.path / n / "history.csv") for n in predictors},
             label_history=_history(self.run.path / "mined" / "label_history.csv"),
             pseudo_labels=pseudo,
+            gate=self._gate() if self.store else None,
             counts=self.images.summary,
             quarantined=_quarantined(self.run.path / "quarantine.csv"),
             warnings=warnings,
@@ -134,6 +138,7 @@ class Conclusion:
             "validation_dice": dict(val),
             "kept": kept,
             **({"pseudo_labels": asdict(pseudo)} if pseudo else {}),
+            **self._verdict_figures(),
             "warnings": list(warnings),
             **cache_metrics(self.teacher),
             "seconds": self.run.seconds,
@@ -160,6 +165,30 @@ class Conclusion:
             student_dice=student_dice,
             source=f"{first.get('labeler', 'none')}, teacher {first.get('teacher') or 'none'}",
         )
+
+    def _gate(self) -> GateSummary | None:
+        """Return what the gate found, where there was one."""
+        path = self.run.path / GATE_FILE
+        if not path.is_file():
+            return None
+        verdict = Verdict.load(path)
+        learnt = verdict.expected_dice.calibration if verdict.expected_dice else None
+        return GateSummary(
+            sentence=verdict.gate.sentence(),
+            rows=verdict.gate.rows,
+            reliability=learnt.bins() if learnt else None,
+            error=learnt.error if learnt else float("nan"),
+            n=len(learnt.observed) if learnt else 0,
+        )
+
+    def _verdict_figures(self) -> dict[str, Any]:
+        """Return the part ``gate`` of ``metrics.json``."""
+        path = self.run.path / GATE_FILE
+        if not path.is_file():
+            return {}
+        verdict = Verdict.load(path)
+        learnt = verdict.expected_dice.calibration if verdict.expected_dice else None
+        return {"gate": {**verdict.gate.to_json(), "calibration": learnt.summary() if learnt else None}}
 
     def _warnings(self) -> list[str]:
         warnings = []

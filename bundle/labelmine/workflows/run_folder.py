@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # What several ranks cannot share, and what writes files that all of them go by.
-FIRST_RANK_STAGES = frozenset({"data", "evaluate", "write"})
+FIRST_RANK_STAGES = frozenset({"data", "gate", "evaluate", "write"})
 
 
 class RunFolder:
@@ -50,8 +50,8 @@ class RunFolder:
     def stage(self, name: str, function: Callable[[], T]) -> T:
         """Run one stage of the workflow and add its wall-clock seconds to those of earlier, interrupted runs.
 
-        All ranks run it together; the stages ``data``, ``evaluate`` and ``write`` run on the first rank alone, and
-        every rank gets its result. No rank leaves a stage before all its files are written.
+        All ranks run it together; ``data``, ``gate``, ``evaluate`` and ``write`` run on the first rank alone, and every
+        rank gets their result. No rank leaves a stage before all its files are written.
         """
         refuse_strangers()
         logger.info("stage %s", name)

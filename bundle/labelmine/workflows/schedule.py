@@ -15,7 +15,8 @@ from labelmine.handlers import EmaStudent, LabelQuality, PseudoLabeling
 from labelmine.labelers import Labeler
 from labelmine.networks import Student
 from labelmine.transforms import StudentView
-from labelmine.workflows.mining import best_student
+from labelmine.weights import sha256_of
+from labelmine.workflows.mining import BEST_FILE, best_student
 
 LABEL_HISTORY = "label_history.csv"
 
@@ -36,10 +37,19 @@ class SavedStudent:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return logits of (B, 3, S, S) images in [0, 1]."""
+        logits: Tensor = self.student(images)
+        return logits
+
+    @property
+    def student(self) -> Student:
+        """The student itself, for labelers that look into it."""
         if self._student is None:
             self._student = best_student(self.folder, self.device)
-        logits: Tensor = self._student(images)
-        return logits
+        return self._student
+
+    def sha256(self) -> str:
+        """Hash of the student's file, for the manifest."""
+        return sha256_of(Path(self.folder) / BEST_FILE)
 
 
 def mined_student(

@@ -1,0 +1,167 @@
+"""Any labeler, checked: the gate says who draws, the expected Dice whether a label is used and how much it counts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from skimage.measure import label as connected_components
+from torch import Tensor
+
+from labelmine.errors import ConfigError
+from labelmine.labelers.base import Labeler, PseudoLabel, StudentNetwork
+from labelmine.labelers.prediction import predict
+from labelmine.labelers.self_training import SelfLabeler
+from labelmine.quality import Verdict, blended
+
+logger = logging.getLogger(__name__)
+
+Fallback = Literal["self", "none"]
+
+
+class GatedLabeler:
+    """Label by what held-out gold says about a labeler.
+
+    Where the labeler drew better than the student on gold, its masks stand; elsewhere the student's own (``self``) or
+    none. A label's score is its expected Dice; it is used from ``min_score`` on and counts by its score. The student's
+    own pixels count only where it is sure, as in ``SelfLabeler``.
+
+    Args:
+        labeler: Who is examined.
+        verdict: What was found on held-out gold, or the file that will hold it by the time that labels are asked for.
+        exclusive: Whether classes exclude each other (softmax student).
+        min_score: Labels of a lower expected Dice are not used.
+        weighted: Whether a label counts by its expected Dice; otherwise accepted labels count fully.
+        fallback: What becomes of classes that the student draws best: ``self`` takes its own masks, ``none`` nothing.
+        confidence: The student's own pixels of a lower ``max(p, 1 - p)`` get weight 0.
+        min_support: Connected components of a label in which the student's mean probability is lower get weight 0.
+        disagreement: Weight in [0, 1] of pixels in which the label and the student's mask differ; 1: as all others.
+
+    Raises:
+        ConfigError: When a knob is out of its range.
+    """
+
+    def __init__(
+        self,
+        labeler: Labeler,
+        verdict: Verdict | str | Path,
+        exclusive: bool = False,
+        min_score: float = 0.5,
+        weighted: bool = True,
+        fallback: Fallback = "self",
+        confidence: float = 0.8,
+        min_support: float = 0.0,
+        disagreement: float = 1.0,
+    ) -> None:
+        """Check and keep the knobs; a file is read when it is first needed."""
+        if fallback not in ("self", "none"):
+            raise ConfigError(f"fallback: expected 'self' or 'none'. Got: '{fallback}'")
+        if not 0.5 <= confidence <= 1:
+            raise ConfigError(f"confidence: expected a probability in [0.5, 1]. Got: {confidence}")
+        for name, value in (("min_score", min_score), ("min_support", min_support), ("disagreement", disagreement)):
+            if not 0 <= value <= 1:
+                raise ConfigError(f"{name}: expected a fraction in [0, 1]. Got: {value}")
+        self.labeler = labeler
+        self.exclusive = exclusive
+        self.min_score = min_score
+        self.weighted = weighted
+        self.fallback = fallback
+        self.confidence = confidence
+        self.min_support = min_support
+        self.disagreement = disagreement
+        self._verdict = verdict
+
+    @property
+    def verdict(self) -> Verdict:
+        """What was found on held-out gold."""
+        if not isinstance(self._verdict, Verdict):
+            self._verdict = Verdict.load(Path(self._verdict))
+        return self._verdict
+
+    def prepare(self, student: StudentNetwork) -> None:
+        """Let the labeler take up the student; see ``Labeler``."""
+        prepare = getattr(self.labeler, "prepare", None)
+        if prepare is not None and self.verdict.gate.chosen - {"student"}:
+            prepare(student)
+
+    @torch.no_grad()
+    def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
+        """Label a batch of plain views; see ``Labeler``."""
+        verdict, probability = self.verdict, predict(student, batch, self.exclusive)
+        inside = batch["weight"] > 0 if "weight" in batch else torch.ones_like(probability[:, :1], dtype=torch.bool)
+        answer = self._ask(batch, student)
+        masks = {
+            "student": probability,
+            "labeler": answer.mask,
+            "blend": blended(answer.mask, probability, self.exclusive),
+        }
+        drawn, sources = verdict.gate.draw(masks, inside)
+        own = torch.tensor([[s == "student" for s in image] for image in sources]).to(drawn.device)
+        if self.fallback == "none":
+            drawn = drawn * ~own[:, :, None, None]
+        signals = verdict.signals(drawn, probability, answer.signals)
+        score = verdict.score(signals, answer.score)
+        found = (drawn > 0.5).flatten(1).any(1)
+        accepted = found & (score >= self.min_score) & ~self._refused(answer, own)
+        trust = score if self.weighted else torch.ones_like(score)
+        weight = (trust * accepted).reshape(-1, 1, 1, 1) * self._pixels(drawn, probability, own) * inside
+        return PseudoLabel(
+            mask=drawn,
+            weight=weight,
+            score=score,
+            accepted=accepted,
+            reason=self._reasons(accepted, found, score, answer),
+            source=answer.source,
+            prompts=answer.prompts,
+            signals=signals,
+            drawn_by=[",".join(image) for image in sources],
+        )
+
+    def _ask(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
+        """Ask the labeler, or spare the question where the student draws everything."""
+        if self.verdict.gate.chosen - {"student"}:
+            return self.labeler(batch, student)
+        return SelfLabeler(self.exclusive, self.confidence, min_score=0.0)(batch, student)
+
+    def _refused(self, answer: PseudoLabel, own: Tensor) -> Tensor:
+        """Return (B,): what the labeler refuses for itself, other than for a low score, stays refused."""
+        refused = torch.tensor([bool(r) and not r.startswith("score") for r in answer.reason]).to(own.device)
+        return refused & ~own.all(1)
+
+    def _pixels(self, drawn: Tensor, probability: Tensor, own: Tensor) -> Tensor:
+        """Return (B, 1, H, W) in [0, 1]: which pixels abstain."""
+        certainty = torch.maximum(probability, 1 - probability).amin(1, keepdim=True)
+        unsure = own.all(1).reshape(-1, 1, 1, 1) & (certainty < self.confidence)
+        weight = (~unsure).float()
+        if self.disagreement < 1:
+            differ = ((drawn > 0.5) != (probability > 0.5)).any(1, keepdim=True)
+            weight = torch.where(differ, weight * self.disagreement, weight)
+        return weight * ~self._unsupported(drawn, probability) if self.min_support else weight
+
+    def _unsupported(self, drawn: Tensor, probability: Tensor) -> Tensor:
+        """Return (B, 1, H, W) bool: components in which the student believes too little."""
+        abstaining = torch.zeros_like(drawn, dtype=torch.bool)
+        for b, k in torch.nonzero((drawn > 0.5).flatten(2).any(2)).tolist():
+            parts = torch.from_numpy(connected_components((drawn[b, k] > 0.5).cpu().numpy(), connectivity=2))
+            flat = parts.flatten().to(probability.device)
+            support = torch.bincount(flat, weights=probability[b, k].flatten()) / torch.bincount(flat).clamp(min=1)
+            weak = support < self.min_support
+            weak[0] = False  # the background is no component
+            abstaining[b, k] = weak[flat].reshape(parts.shape)
+        return abstaining.any(1, keepdim=True)
+
+    def _reasons(self, accepted: Tensor, found: Tensor, score: Tensor, answer: PseudoLabel) -> list[str]:
+        reasons = []
+        for good, any_found, value, own in zip(accepted, found, score, answer.reason, strict=True):
+            if good:
+                reasons.append("")
+            elif not any_found:
+                reasons.append(own if own and not own.startswith("score") else "nothing was found")
+            elif value < self.min_score:
+                reasons.append(f"score {value:.2f} is below {self.min_score:g}")
+            else:
+                reasons.append(own)
+        return reasons
