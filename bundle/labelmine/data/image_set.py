@@ -68,6 +68,11 @@ class ImageSet:
         """Images to mine; ``dropped_label`` where gold was set aside."""
         return self._of("unlabeled")
 
+    @property
+    def groups(self) -> dict[str, str]:
+        """Group of each image by id."""
+        return {item["id"]: item["group"] for item in self.items}
+
     def _of(self, split: Split) -> list[Item]:
         return [item for item in self.items if item.get("split") == split]
 
