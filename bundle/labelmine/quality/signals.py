@@ -105,7 +105,7 @@ def _soft_dice(mask: Tensor, probability: Tensor) -> Tensor:
 
 def _certainty(mask: Tensor, probability: Tensor) -> Tensor:
     p = probability.clamp(1e-6, 1 - 1e-6)
-    entropy = -(p * p.log2() + (1 - p) * (1 - p).log2()).amax(1)
+    entropy = (-p * p.log2() - (1 - p) * (1 - p).log2()).amax(1)
     either = (mask | (probability > 0.5)).any(1)
     return 1 - (entropy * either).sum((-2, -1)) / either.sum((-2, -1)).clamp(min=1)
 
