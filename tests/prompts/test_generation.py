@@ -84,6 +84,29 @@ def test_another_seed_draws_other_points_among_ties() -> None:
     assert len(drawn) == 5
 
 
+@given(maps(), st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_centre_points_lie_deepest_inside_their_object(probability: Tensor, n_points: int) -> None:
+    prompts = PromptGenerator(["points"], point_choice="centre", n_points=n_points, min_size=4)(probability)
+    assert prompts.points is not None
+    for n in range(len(prompts)):
+        b, c = int(prompts.image_index[n]), int(prompts.class_index[n])
+        points = prompts.points[n].long().numpy()
+        objects = truth(probability[b, c].numpy(), 0.5, 4)
+        target = next(t for t in objects if t[points[0, 1], points[0, 0]])
+        outside = np.argwhere(~np.pad(target, 1)) - 1
+        depths = {(x, y): np.hypot(*(outside - [y, x]).T).min() for y, x in np.argwhere(target)}
+        deepest = sorted(depths.values(), reverse=True)[:n_points]
+        assert [depths[x, y] for x, y in points.tolist()] == pytest.approx(deepest)
+
+
+def test_the_middle_of_a_block_is_its_centre_wherever_the_student_is_surest() -> None:
+    probability = blocks((4, 3, 17, 16, 0.6), (4, 3, 7, 6, 0.9))
+    middle = PromptGenerator(["points"], point_choice="centre", n_points=1)(probability).points
+    assert middle is not None
+    assert middle.tolist() == [[[10, 9]]]
+
+
 def test_whole_takes_one_box_around_all_components() -> None:
     probability = blocks((2, 3, 8, 9, 0.9), (20, 15, 26, 20, 0.8))
     apart = PromptGenerator(["box"])(probability)
@@ -178,6 +201,10 @@ def test_gradients_do_not_flow_into_prompts() -> None:
         ({"tau": 0}, "tau: expected a threshold between 0 and 1. Got: 0"),
         ({"tau": 1.0}, "tau: expected a threshold between 0 and 1. Got: 1.0"),
         ({"n_points": 0}, "n_points: expected 1 or more with kind 'points'. Got: 0"),
+        (
+            {"point_choice": "middle"},
+            r"point_choice: expected one of \('highest', 'centre'\). Got: 'middle'",
+        ),
         ({"n_negative": -1}, "expected n_negative >= 0, margin >= 0, min_size >= 1. Got: -1, 0.0, 10"),
         ({"margin": -0.1}, "Got: 0, -0.1, 10"),
         ({"min_size": 0}, "Got: 0, 0.0, 0"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from labelmine.prompts.prompts import Prompts
@@ -16,6 +17,7 @@ from labelmine.prompts.simulation import components, outer_box
 
 Kind = Literal["points", "box", "mask"]
 KINDS: tuple[Kind, ...] = ("points", "box", "mask")
+PointChoice = Literal["highest", "centre"]
 LOGIT_CLIP = 1e-4  # keeps mask prompts within +-9.2, the range of SAM's own low-resolution logits
 
 
@@ -26,7 +28,10 @@ class PromptGenerator:
         kinds: Any of ``points``, ``box``, ``mask``. S1 found points with box best and the mask harmful.
         n_points: Positive points per object, drawn from its highest probabilities (random among ties); S1 does not
             state how many, 3 is our choice.
-        n_negative: Negative points per object: the lowest probabilities inside the box grown by half its size.
+        point_choice: Where positive points lie. ``highest``: at the highest probabilities (S1). ``centre``: deepest
+            inside the object, which with one point is the middle that S2 asks for, yet never outside of a bent object.
+        n_negative: Negative points per object: the lowest probabilities inside the box grown by half its size. (S2
+            means such points too, but its code marked them as padding and swapped their axes.)
         tau: Threshold in (0, 1) of the mask whose outer box is taken; S1 does not state it.
         margin: Widening of the box on each edge, as a fraction of its side.
         per_component: One set of prompts per connected component; otherwise one for the whole mask, as S1 does it.
@@ -49,6 +54,7 @@ class PromptGenerator:
         kinds: tuple[Kind, ...] | list[Kind] = ("points", "box"),
         *,
         n_points: int = 3,
+        point_choice: PointChoice = "highest",
         n_negative: int = 0,
         tau: float = 0.5,
         margin: float = 0.0,
@@ -65,12 +71,15 @@ class PromptGenerator:
             raise ValueError(f"tau: expected a threshold between 0 and 1. Got: {tau}")
         if "points" in kinds and n_points < 1:
             raise ValueError(f"n_points: expected 1 or more with kind 'points'. Got: {n_points}")
+        if point_choice not in get_args(PointChoice):
+            raise ValueError(f"point_choice: expected one of {get_args(PointChoice)}. Got: {point_choice!r}")
         if n_negative < 0 or margin < 0 or min_size < 1:
             raise ValueError(
                 f"expected n_negative >= 0, margin >= 0, min_size >= 1. Got: {n_negative}, {margin}, {min_size}"
             )
         self.kinds = tuple(kinds)
         self.n_points = n_points if "points" in kinds else 0
+        self.point_choice = point_choice
         self.n_negative = n_negative
         self.tau = tau
         self.margin = margin
@@ -113,7 +122,8 @@ class PromptGenerator:
         box: NDArray[np.float32],
         rng: np.random.Generator,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        positive = _highest(probability, target, self.n_points, rng)
+        fitness = _depth(target) if self.point_choice == "centre" else probability
+        positive = _highest(fitness, target, self.n_points, rng)
         x0, y0, x1, y1 = _grown(box, 0.5, target.shape).astype(int)
         around = np.zeros_like(target)
         around[y0:y1, x0:x1] = True
@@ -157,6 +167,12 @@ def _highest(
     candidates = np.argwhere(where)
     order = np.lexsort((rng.random(len(candidates)), -value[where]))
     return candidates[order[:count], ::-1].astype(np.float32)
+
+
+def _depth(target: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return each pixel's distance to the nearest one outside the object; beyond the image all is outside."""
+    depth = ndimage.distance_transform_edt(np.pad(target, 1))
+    return np.asarray(depth[1:-1, 1:-1], dtype=np.float32)
 
 
 def _grown(box: NDArray[np.float32], fraction: float, size: tuple[int, ...]) -> NDArray[np.float32]:
