@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from monai.bundle import ConfigParser
 
 import labelmine.teachers
@@ -73,6 +74,28 @@ def test_other_teachers_take_the_compact_one_s_place(
     assert called["weights"] == weights
     assert called.get("preprocessing") == ("medsam" if name == "teacher_medsam" else None)
     assert weights in (tmp_path / "out" / "labels" / "manifest.csv").read_text()
+
+
+def test_medsam_is_asked_by_box_or_by_points_of_both_kinds(config_files: Any) -> None:
+    found = torch.full((1, 1, 64, 64), 0.1)
+    found[..., 8:30, 10:40] = found[..., 40:56, 40:60] = 0.9
+    found[..., 20:26, 45:50] = 0.01  # negative points lie where the student is surest of background
+
+    def prompts(**knobs: Any) -> Any:
+        parser = ConfigParser()
+        parser.read_config(config_files("mine", "teacher_medsam"))
+        parser.update(knobs)
+        return parser.get_parsed_content("labeler::prompts")(found)
+
+    by_box = prompts()
+    assert by_box.points is None
+    assert by_box.boxes.tolist() == [[10, 8, 40, 30], [40, 40, 60, 56]]
+    assert prompts(per_component=False).boxes.tolist() == [[10, 8, 60, 56]]
+    by_points = prompts(prompt_kinds=["points"], n_points=1, n_negative=4)
+    assert by_points.boxes is None
+    assert by_points.point_labels.tolist() == [[1, 0, 0, 0, 0]] * 2
+    x, y = by_points.points[0].long().unbind(1)
+    assert found[0, 0, y, x].tolist() == pytest.approx([0.9, 0.01, 0.01, 0.01, 0.01])
 
 
 @pytest.mark.parametrize("name", ["teacher_sam", "teacher_medsam"])
