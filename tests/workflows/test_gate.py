@@ -1,0 +1,164 @@
+"""The gate's stage: on phantoms with labelers of known quality, and on real polyps with a good and a broken teacher."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from labelmine.bundle import bundle_root
+from labelmine.data import ImageSet, prepare_image_set
+from labelmine.labelers import GatedLabeler, PromptedLabeler, PseudoLabel
+from labelmine.networks import Student
+from labelmine.quality import agreement
+from labelmine.teachers import CompactTeacher, build_compact_teacher
+from labelmine.workflows import GateStage, student_loader, view_dataset
+
+SIZE = 64
+
+
+def views(count: int, start: int = 0) -> list[dict[str, Any]]:
+    """Batches of squares of many sizes, bright on dark, with their gold."""
+    rng = np.random.default_rng(start)
+    batches = []
+    for first in range(start, start + count, 4):
+        gold = torch.zeros(4, 1, SIZE, SIZE)
+        for mask in gold:
+            side, x, y = rng.integers(6, 24), rng.integers(4, 36), rng.integers(4, 36)
+            mask[:, y : y + side, x : x + side] = 1
+        image = (0.2 + 0.6 * gold + 0.1 * torch.rand(4, 1, SIZE, SIZE)).expand(-1, 3, -1, -1)
+        ids = [f"view_{first + n}" for n in range(4)]
+        batches.append({"image": image, "label": gold, "weight": torch.ones_like(gold), "id": ids})
+    return batches
+
+
+def student(image: Tensor) -> Tensor:
+    """Find the square, two pixels beside its place."""
+    return (image[:, :1].roll(2, dims=-1) - 0.5) * 20
+
+
+class Oracle:
+    """A labeler that knows gold and moves it by some pixels."""
+
+    def __init__(self, moved: int) -> None:
+        self.moved = moved
+
+    def __call__(self, batch: Mapping[str, Any], student: Any) -> PseudoLabel:
+        count = len(batch["image"])
+        return PseudoLabel(
+            mask=batch["label"].roll(self.moved, dims=-1),
+            weight=torch.ones_like(batch["image"][:, :1]),
+            score=torch.full((count,), 0.9),
+            accepted=torch.ones(count, dtype=torch.bool),
+            reason=[""] * count,
+            source={},
+            prompts=[[] for _ in range(count)],
+        )
+
+
+class Unknowing(Oracle):
+    """A labeler that, as recorded labels, has no answer on gold."""
+
+    def knows(self, image_id: str) -> bool:
+        return False
+
+
+def gate_of(labeler: Any, folder: Path) -> dict[str, Any]:
+    GateStage(labeler, student, views(24), views(8, 100), ["square"], folder)()
+    verdict: dict[str, Any] = json.loads((folder / "gate.json").read_text())
+    return verdict
+
+
+@pytest.mark.parametrize(("moved", "who"), [(0, "labeler"), (30, "student")])
+def test_the_better_one_labels(moved: int, who: str, tmp_path: Path) -> None:
+    verdict = gate_of(Oracle(moved), tmp_path)
+    overall = verdict["gate"]["rows"][0]
+    assert overall["choice"] == who
+    assert overall["n"] == 24
+    table = pd.read_csv(tmp_path / "gate.csv")
+    assert list(table["id"]) == [f"view_{n}" for n in range(24)]
+    assert table[who].mean() == pytest.approx(overall[who], abs=1e-3)
+    assert table[["student", "labeler", "blend"]].mean().idxmax() == who
+
+
+def test_a_bad_labeler_is_said_to_be_bad(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        gate_of(Oracle(30), tmp_path)
+    assert "the labeler does not help on held-out gold; the student's own masks take its place" in caplog.text
+    assert "Dice on held-out gold, and who labels" in caplog.text
+
+
+def test_scores_are_calibrated_without_answers_on_gold(tmp_path: Path) -> None:
+    verdict = gate_of(Unknowing(0), tmp_path)
+    assert verdict["gate"]["compared"] is False
+    calibration = verdict["expected_dice"]["calibration"]
+    assert len(calibration["observed"]) > 8 * 24
+    gated = GatedLabeler(Unknowing(0), tmp_path / "gate.json")
+    wrong = GatedLabeler(Unknowing(30), tmp_path / "gate.json")
+    right_scores, wrong_scores = [], []
+    for batch in views(16, 200):
+        right_scores += gated(batch, student).score.tolist()
+        wrong_scores += wrong(batch, student).score.tolist()
+    assert np.mean(right_scores) > np.mean(wrong_scores) + 0.2
+
+
+def test_a_verdict_stands_when_the_run_is_resumed(tmp_path: Path) -> None:
+    gate_of(Oracle(30), tmp_path)
+    assert gate_of(Oracle(0), tmp_path)["gate"]["rows"][0]["choice"] == "student"
+
+
+def shuffled(teacher: CompactTeacher) -> CompactTeacher:
+    """The same teacher with the weights of its prompt encoder in random order."""
+    generator = torch.Generator().manual_seed(0)
+    for value in [*teacher.prompt_encoder.parameters(), *teacher.prompt_encoder.buffers()]:
+        order = torch.randperm(value.numel(), generator=generator)
+        value.data = value.data.flatten()[order].reshape(value.shape)
+    return teacher
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_a_broken_teacher_cannot_spoil_labels_of_real_polyps(shared_data: Path, tmp_path: Path) -> None:
+    """The prompt encoder shuffled: its own masks are worse than the student's, and the gate's labels are not."""
+    rows = sorted((shared_data / "kvasir_seg" / "images").iterdir())[:90]
+    lines = ["id,image,label,group,split"]
+    splits = ["val"] * 40 + ["test"] * 40 + ["train"] * 10
+    for path, split in zip(rows, splits, strict=True):
+        mask = next((shared_data / "kvasir_seg" / "masks").glob(f"{path.stem}.*"))
+        lines.append(f"{path.stem},{path},{mask},{path.stem},{split}")
+    (tmp_path / "set.csv").write_text("\n".join(lines))
+    images = prepare_image_set(str(tmp_path / "set.csv"), str(tmp_path / "run"))
+    polyps = Student.load(bundle_root() / "models" / "model.safetensors")[0]
+    broken = PromptedLabeler(shuffled(build_compact_teacher("compact")), min_score=0)
+    stage = GateStage(
+        broken, polyps, loader(images, "val", 128), loader(images, "train", 128), images.classes.names, tmp_path
+    )
+    stage()
+    overall = json.loads((tmp_path / "gate.json").read_text())["gate"]["rows"][0]
+    assert overall["labeler"] < overall["student"] - 0.03
+    assert overall["choice"] != "labeler"
+    gated, own, teacher = [], [], []
+    label = GatedLabeler(broken, tmp_path / "gate.json", min_score=0)
+    for batch in loader(images, "test", 128):
+        gated += agreement(label(batch, polyps).mask, batch["label"]).tolist()
+        teacher += agreement(broken(batch, polyps).mask, batch["label"]).tolist()
+        own += agreement(_mask(polyps, batch), batch["label"]).tolist()
+    assert np.mean(gated) > np.mean(own) - 0.01
+    assert np.mean(gated) > np.mean(teacher) + 0.03
+
+
+def loader(images: ImageSet, split: str, size: int) -> Any:
+    return student_loader(view_dataset(getattr(images, split), images, size), 4, shuffle=False)
+
+
+@torch.no_grad()
+def _mask(student: Student, batch: Mapping[str, Any]) -> Tensor:
+    return student(batch["image"]).sigmoid() * (batch["weight"] > 0)
