@@ -4,6 +4,15 @@ from labelmine.labelers.base import Labeler, PseudoLabel
 from labelmine.labelers.gated import GatedLabeler
 from labelmine.labelers.prompted import PromptedLabeler
 from labelmine.labelers.recorded import RecordedLabeler
+from labelmine.labelers.reference import ReferenceLabeler
 from labelmine.labelers.self_training import SelfLabeler
 
-__all__ = ["GatedLabeler", "Labeler", "PromptedLabeler", "PseudoLabel", "RecordedLabeler", "SelfLabeler"]
+__all__ = [
+    "GatedLabeler",
+    "Labeler",
+    "PromptedLabeler",
+    "PseudoLabel",
+    "RecordedLabeler",
+    "ReferenceLabeler",
+    "SelfLabeler",
+]
