@@ -16,7 +16,13 @@ from PIL import Image
 from labelmine.errors import ConfigError, DataError
 
 #: Knobs that only the overlay has.
-OWN_KNOBS = {"labeler_recorded": {"masks_dir", "scores", "one_class_limit"}, "labeler_self": set()}
+OWN_KNOBS = {
+    "labeler_recorded": {"masks_dir", "scores", "one_class_limit"},
+    "labeler_self": set(),
+    "labeler_reference": {
+        "k", "pool_size", "vote_confidence", "layer", "stride", "near_images", "memory_mb"
+    },
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -125,3 +131,32 @@ def test_self_training_asks_no_teacher(
     rows = labels(out)
     assert len(rows) == 6
     assert {(row["labeler"], row["teacher"]) for row in rows.values()} == {("self", "")}
+
+
+@pytest.mark.parametrize(("schedule", "gate"), [("one_time", True), ("continuous", True), ("one_time", False)])
+def test_references_label_without_any_weights(
+    schedule: str, gate: bool, weak_set: tuple[Path, Path], tmp_path: Path, quick: dict[str, Any], run_config: Any
+) -> None:
+    out = tmp_path / "out"
+    run_config(
+        "mine", "labeler_reference", **quick, dataset_dir=str(weak_set[0]), output_dir=str(out), schedule=schedule,
+        gate=gate, min_score=0.0, pool_size=500, teacher_weights="there_is_no_such_file.pth",
+    )  # fmt: skip
+    rows = labels(out)
+    assert len(rows) == 6
+    assert {row["teacher"] for row in rows.values()} == {""}
+    assert {row["labeler"] for row in rows.values()} <= ({"reference", "self"} if gate else {"reference"})
+    assert yaml.safe_load((out / "config.yaml").read_text())["labeler_settings"]["pool_size"] == 500
+
+
+def test_references_label_a_folder_that_has_some_gold(
+    weak_set: tuple[Path, Path], mined: Any, tmp_path: Path, run_config: Any, refused: Any
+) -> None:
+    knobs = {"model_dir": str(mined.folder), "device": "cpu", "gate": False}
+    run_config("label", "labeler_reference", dataset_dir=str(weak_set[0]), output_dir=str(tmp_path / "out"), **knobs)
+    assert {row["labeler"] for row in labels(tmp_path / "out").values()} == {"reference"}
+    with refused(DataError, "references: expected gold views .* put masks/ beside images/"):
+        run_config(
+            "label", "labeler_reference", dataset_dir=str(weak_set[0] / "images"), output_dir=str(tmp_path / "no"),
+            **knobs,
+        )  # fmt: skip
