@@ -91,7 +91,7 @@ def centred(features: ArrayLike) -> NDArray[np.float64]:
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Vectors of length 1; a zero vector stays and is similar to nothing."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 1e-12)
+    return np.asarray(np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 1e-12))
 
 
 def _checked(
