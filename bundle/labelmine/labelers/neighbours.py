@@ -12,8 +12,8 @@ from torch import Tensor
 def nearest(query: Tensor, pool: Tensor, k: int, memory_mb: float = 256.0) -> tuple[Tensor, Tensor]:
     """Return the ``k`` most similar pool vectors of each query vector.
 
-    On a CPU faiss is the fastest of what was compared in ``scripts/benchmarks/neighbours.py``: it keeps the best of each
-    block of similarities while it makes them. torch has to store the block and sort it.
+    On a CPU faiss is the fastest of what was compared in ``scripts/benchmarks/neighbours.py``: it keeps the best of
+    each block of similarities while it makes them. torch has to store the block and sort it.
 
     Args:
         query: (Q, D) float32 L2-normalised vectors.
