@@ -11,6 +11,7 @@ from PIL import Image
 
 from labelmine.evaluation import (
     Case,
+    GateSummary,
     PseudoLabelSummary,
     ReportContext,
     best_median_worst,
@@ -59,6 +60,18 @@ def table(shift: float, count: int = 24) -> pd.DataFrame:
     return evaluate_masks((f"image{i:02d}", disc(24 + shift + i / 6), disc(24)) for i in range(count))
 
 
+def gate(**changes: object) -> GateSummary:
+    row = {"class": "polyp", "n": 40, "student": 0.7, "labeler": 0.75, "blend": 0.8, "choice": "blend"}
+    fields: dict[str, object] = {
+        "sentence": "Dice on held-out gold, and who labels: blend.",
+        "rows": [{**row, "size": "all"}, {**row, "size": "small", "n": 9}],
+        "reliability": pd.DataFrame({"expected": [0.2, 0.8], "observed": [0.3, 0.75], "n": [5, 15]}),
+        "error": 0.0625,
+        "n": 20,
+    }
+    return GateSummary(**(fields | changes))  # type: ignore[arg-type]
+
+
 def full_context(**changes: object) -> ReportContext:
     case = Case(
         id="<script>alert(1)</script>",
@@ -85,6 +98,7 @@ def full_context(**changes: object) -> ReportContext:
             student_dice={"mean": 0.6},
             source="prompted, /srv/maria/weights/compact.safetensors",
         ),
+        "gate": gate(),
         "counts": {"n_gold": 12, "n_empty_masks": 1, "other_thing": 3},
         "quarantined": [("bad<b>.png", "0 bytes: /home/maria/ward/bad.png")],
         "warnings": ["most gold masks are empty"],
@@ -103,6 +117,25 @@ def full_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(tmp_path_factory.mktemp("run"), full_context())
 
 
+def test_the_gate_s_decision_and_the_scores_trustworthiness_are_shown(full_page: Path) -> None:
+    html = full_page.read_text(encoding="utf-8")
+    outline = Outline(html)
+    assert "Which labels to trust" in outline.headings
+    assert "Dice on held-out gold, and who labels: blend." in html
+    assert re.search(r"all sizes.*40.*0\.700.*0\.750.*0\.800.*blend", html, re.DOTALL)
+    alts = [image["alt"] or "" for image in outline.images]
+    assert "Expected and observed Dice of labels of held-out gold, by bin: 0.20 0.30; 0.80 0.75." in alts
+    assert (full_page.parent / "figures" / "reliability.png").is_file()
+
+
+def test_how_scores_were_calibrated_is_said() -> None:
+    assert "learnt on 20 labels of held-out gold; judged" in words.gate_sentences(gate())[1]
+    assert "off by 0.062 on average" in words.gate_sentences(gate())[1]
+    assert "gold masks made worse in known ways" in words.gate_sentences(gate(rows=()))[1]
+    assert "too little to calibrate" in words.gate_sentences(gate(reliability=None))[1]
+    assert words.gate_grid(gate(rows=())) is None
+
+
 def test_page_is_whole_self_contained_and_names_no_folder(full_page: Path) -> None:
     html = full_page.read_text(encoding="utf-8")
     assert full_page.parts[-2:] == ("report", "index.html")
@@ -111,7 +144,7 @@ def test_page_is_whole_self_contained_and_names_no_folder(full_page: Path) -> No
     outline = Outline(html)
     assert not outline.open
     assert all((image["src"] or "").startswith("data:image/") and image["alt"] for image in outline.images)
-    assert len(outline.images) == 3 + 2 * 3  # three plots, two cases of three panels
+    assert len(outline.images) == 4 + 2 * 3  # three plots, two cases of three panels
     assert [heading for heading in outline.headings if heading] == [
         "Segmentation report",
         "Results on gold test images",
@@ -150,7 +183,14 @@ def test_page_says_what_the_run_found(full_page: Path) -> None:
 def test_pictures_lie_beside_the_page(full_page: Path) -> None:
     names = {path.name for path in (full_page.parent / "figures").iterdir()}
     case = "_script_alert_1_script_.png"
-    assert names == {"dice_by_image.png", "train_loss.png", "val_dice.png", f"test_1_{case}", f"pseudo_1_{case}"}
+    assert names == {
+        "dice_by_image.png",
+        "train_loss.png",
+        "reliability.png",
+        "val_dice.png",
+        f"test_1_{case}",
+        f"pseudo_1_{case}",
+    }
 
 
 def test_pictures_of_older_cases_go_and_those_of_others_stay(tmp_path: Path) -> None:

@@ -105,9 +105,10 @@ def gate_sentences(gate: GateSummary) -> list[str]:
     """Say who labels and how far scores can be trusted."""
     lines = [gate.sentence]
     if gate.reliability is not None:
+        made = "" if gate.rows else ", which were gold masks made worse in known ways"
         lines.append(
-            f"Scores are expected Dice, learnt on {_images(gate.n, 'label')} of held-out gold; judged on labels that "
-            f"they were not learnt from, they are off by {number(gate.error)} on average (calibration error)."
+            f"Scores are expected Dice, learnt on {_images(gate.n, 'label')} of held-out gold{made}; judged on labels "
+            f"that they were not learnt from, they are off by {number(gate.error)} on average (calibration error)."
         )
     else:
         lines.append("Held-out gold was too little to calibrate scores: they are the labeler's own.")
