@@ -144,11 +144,12 @@ def test_page_is_whole_self_contained_and_names_no_folder(full_page: Path) -> No
     outline = Outline(html)
     assert not outline.open
     assert all((image["src"] or "").startswith("data:image/") and image["alt"] for image in outline.images)
-    assert len(outline.images) == 4 + 2 * 3  # three plots, two cases of three panels
+    assert len(outline.images) == 4 + 2 * 3  # four plots, two cases of three panels
     assert [heading for heading in outline.headings if heading] == [
         "Segmentation report",
         "Results on gold test images",
         "Test cases",
+        "Which labels to trust",
         "Pseudo labels",
         "Training",
         "Data",
