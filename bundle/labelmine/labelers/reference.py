@@ -125,7 +125,7 @@ class ReferenceLabeler:
 
     @torch.no_grad()
     def __call__(self, batch: Batch, student: StudentNetwork) -> PseudoLabel:
-        """Label a batch of plain views; see ``Labeler``."""
+        """Label a batch of plain views; see ``Labeler``. Unless prepared, the pool is built anew for each call."""
         pool = self._pool or self._built(student)
         features, inside = self._look(batch, student), _inside(batch)
         # Image by image: the same product for the same image, in whatever batch it comes.
