@@ -199,3 +199,24 @@ def test_agreement_is_the_dice_of_thresholded_masks() -> None:
 def test_min_score_outside_its_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"min_score: expected an expected Dice in \[0, 1\]. Got: 1.5"):
         PromptedLabeler(BoxTeacher(), min_score=1.5)
+
+
+def test_what_is_asked_is_what_the_record_holds() -> None:
+    """A margin makes boxes fractional; the recorded box must be the very box that the teacher saw."""
+
+    class Listening(BoxTeacher):
+        asked: list[Tensor]
+
+        def decode(self, embeddings: Tensor, prompts: Prompts, image_size: tuple[int, int]) -> TeacherMasks:
+            assert prompts.boxes is not None
+            self.asked = [*prompts.boxes]
+            return super().decode(embeddings, prompts, image_size)
+
+    probability = torch.full((1, 1, SIDE, SIDE), 0.01)
+    cross(probability[0, 0], 16, 16)
+    teacher = Listening()
+    answer = PromptedLabeler(teacher, boxes_only(margin=0.137))(batch(), Drawn(probability))
+    recorded = Prompts.from_records(answer.prompts)
+    assert recorded.boxes is not None
+    assert torch.equal(recorded.boxes, torch.stack(teacher.asked))
+    assert (recorded.boxes % 1 != 0).any()

@@ -68,7 +68,7 @@ class PromptedLabeler:
         """Label a batch of plain views; see ``Labeler``."""
         images: Tensor = batch["image"]
         probability = predict(student, batch, self.exclusive)
-        asked = self.prompts(probability)
+        asked = self.prompts(probability).rounded()  # what is asked is what the record holds
         inside = batch["weight"] > 0 if "weight" in batch else torch.ones_like(images[:, :1], dtype=torch.bool)
         mask, signals = self._answer(images, asked, probability, inside)
         prompted = torch.bincount(asked.image_index, minlength=len(images)) > 0
@@ -117,15 +117,7 @@ class PromptedLabeler:
         return mask, signals
 
     def _united(self, answer: TeacherMasks, asked: Prompts, probability: Tensor) -> Tensor:
-        """Return the union (B, K, H, W) in [0, 1] of all objects of a class."""
-        objects = answer.logits.float().sigmoid()
-        place = asked.image_index * probability.shape[1] + asked.class_index
-        where = place.reshape(-1, 1, 1).expand_as(objects)
-        flat = torch.zeros_like(probability).flatten(0, 1)
-        mask = flat.scatter_reduce(0, where, objects, "amax").reshape(probability.shape)
-        if self.exclusive:
-            mask = mask * F.one_hot(mask.argmax(1), mask.shape[1]).movedim(-1, 1)  # one class even among equal ones
-        return mask
+        return united(answer, asked, (probability.shape[0], probability.shape[1]), self.exclusive)
 
     def _reason(self, prompted: Tensor, score: Tensor, accepted: Tensor) -> str:
         if accepted:
@@ -135,6 +127,24 @@ class PromptedLabeler:
         if score < self.min_score:
             return f"score {score:.2f} is below {self.min_score:g}"
         return "the teacher answered with an empty mask"
+
+
+def united(answer: TeacherMasks, asked: Prompts, shape: tuple[int, int], exclusive: bool) -> Tensor:
+    """Return the union (B, K, H, W) in [0, 1] of a teacher's answers for all objects of an image's class.
+
+    Args:
+        answer: Logits (N, H, W) of the objects asked for.
+        asked: Which image and class each object is of.
+        shape: (B, K).
+        exclusive: Whether classes exclude each other: a pixel then goes to its likeliest class.
+    """
+    objects = answer.logits.float().sigmoid()
+    where = (asked.image_index * shape[1] + asked.class_index).reshape(-1, 1, 1).expand_as(objects)
+    flat = objects.new_zeros(shape[0] * shape[1], *objects.shape[1:])
+    mask = flat.scatter_reduce(0, where, objects, "amax").unflatten(0, shape)
+    if exclusive:
+        mask = mask * F.one_hot(mask.argmax(1), mask.shape[1]).movedim(-1, 1)  # one class even among equal ones
+    return mask
 
 
 def _stability(logits: Tensor) -> Tensor:
