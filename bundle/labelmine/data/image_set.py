@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from labelmine.data.classes import ClassMap, ClassSpec
+from labelmine.data.corrections import Corrections, place_corrections, read_corrections
 from labelmine.data.duplicates import Pair, near_duplicates
-from labelmine.data.integrity import CheckedItems, check_items
+from labelmine.data.integrity import CheckedItems, check_items, write_quarantine
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item, Split
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.reading import read_image
-from labelmine.data.sources import SetAside, find_items
+from labelmine.data.sources import SetAside, find_items, log_set_aside
 from labelmine.data.split_file import SPLIT_FILE_NAME, load_split, save_split
 from labelmine.data.splits import check_fractions, split_items
 from labelmine.errors import ConfigError
@@ -22,6 +23,7 @@ from labelmine.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 QUARANTINE_FILE_NAME = "quarantine.csv"
+CORRECTIONS_FOLDER = "corrections"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class ImageSet:
         slice_axis: Axis along which volumes are cut.
         summary: Counts: ``n_gold`` (training), ``n_gold_val``, ``n_gold_test``, ``n_unlabeled``, ``n_held_out``
             (no gold, but of a validation or test group), ``n_quarantined``, ``n_near_duplicate_pairs``,
-            ``n_empty_masks``.
+            ``n_empty_masks``, and ``n_corrected`` where corrections were given.
     """
 
     name: str
@@ -89,6 +91,7 @@ def prepare_image_set(
     slice_axis: int = -1,
     phantom_size: int = 96,
     phantom_count: int = 160,
+    corrections: str | None = None,
 ) -> ImageSet:
     """Find, check and split the images of a run.
 
@@ -107,10 +110,15 @@ def prepare_image_set(
         phantom_size: Height and width of phantom images in pixels.
         phantom_count: Number of phantom images, 10 or more: a fifth is training gold, a tenth validates, a fifth tests,
             half is unlabelled with its gold as ``dropped_label``.
+        corrections: Folder of corrected masks, see ``read_corrections``: their images become training gold, whatever
+            ``labeled_fraction`` hid. The split is drawn without them, so that a later run with more corrections is
+            examined on the same images; validation and test keep their gold. Copies of the masks are written to
+            ``output_dir/corrections``.
 
     Raises:
         ConfigError: Knobs out of range.
-        DataError: No usable images, a split that leaks or has too little gold, or a folder that holds another run.
+        DataError: No usable images, a split that leaks or has too little gold, a folder that holds another run, or
+            corrections of images that are not there.
     """
     check_fractions(val_fraction, test_fraction, labeled_fraction)
     folder = Path(output_dir).expanduser()
@@ -120,9 +128,11 @@ def prepare_image_set(
     else:
         source = Path(dataset_dir).expanduser()
     checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, classes, window, slice_axis)
+    corrected = _corrected(corrections, checked, folder, window, slice_axis) if corrections is not None else None
 
-    settings = {"seed": seed, "val_fraction": val_fraction, "test_fraction": test_fraction}
-    settings |= {"labeled_fraction": labeled_fraction}
+    settings: dict[str, float | str | None] = {"seed": seed, "val_fraction": val_fraction}
+    settings |= {"test_fraction": test_fraction, "labeled_fraction": labeled_fraction}
+    settings |= {"corrections": corrected.digest if corrected else None}
     if dataset_dir is None:
         settings |= {"phantom_size": phantom_size}
     split_file = folder / SPLIT_FILE_NAME
@@ -130,9 +140,11 @@ def prepare_image_set(
     if loaded is None:
         pairs = near_duplicates(checked.items, partial(read_image, window=window, slice_axis=slice_axis))
         items = split_items(checked.items, seed, val_fraction, test_fraction, labeled_fraction, pairs)
+        items = place_corrections(items, corrected) if corrected else items
         save_split(split_file, checked.items, items, settings, pairs)
     else:
         items, pairs = loaded
+        items = place_corrections(items, corrected) if corrected else items
     image_set = ImageSet(
         name="phantom" if dataset_dir is None else _name(source.absolute()),
         root=root_of(source),
@@ -140,7 +152,7 @@ def prepare_image_set(
         classes=checked.classes,
         window=window,
         slice_axis=slice_axis,
-        summary=_summary(items, checked, pairs),
+        summary=_summary(items, checked, pairs, corrected),
     )
     logger.info("%s: %s", image_set.name, ", ".join(f"{key} {value}" for key, value in image_set.summary.items()))
     return image_set
@@ -173,7 +185,19 @@ def root_of(source: Path) -> Path:
     return source.absolute() if source.is_dir() else source.absolute().parent
 
 
-def _summary(items: list[Item], checked: CheckedItems, pairs: list[Pair]) -> dict[str, int]:
+def _corrected(source: str, checked: CheckedItems, folder: Path, window: Window | None, slice_axis: int) -> Corrections:
+    """Read corrections; those that cannot be used join ``quarantine.csv``."""
+    lost = [row.id for row in checked.set_aside]
+    into = folder / CORRECTIONS_FOLDER
+    found = read_corrections(source, checked.items, checked.classes, into, window, slice_axis, lost)
+    log_set_aside(found.set_aside)
+    write_quarantine(folder / QUARANTINE_FILE_NAME, [*checked.set_aside, *found.set_aside])
+    return found
+
+
+def _summary(
+    items: list[Item], checked: CheckedItems, pairs: list[Pair], corrected: Corrections | None
+) -> dict[str, int]:
     count = {
         split: sum(item.get("split") == split for item in items) for split in ("train", "val", "test", "unlabeled")
     }
@@ -183,7 +207,13 @@ def _summary(items: list[Item], checked: CheckedItems, pairs: list[Pair]) -> dic
         "n_gold_test": count["test"],
         "n_unlabeled": count["unlabeled"],
         "n_held_out": len(checked.items) - len(items),
-        "n_quarantined": len(checked.set_aside),
+        "n_quarantined": len(checked.set_aside) + (len(corrected.set_aside) if corrected else 0),
         "n_near_duplicate_pairs": len(pairs),
         "n_empty_masks": checked.n_empty_masks,
+        **({"n_corrected": _count_corrected(items, corrected)} if corrected else {}),
     }
+
+
+def _count_corrected(items: list[Item], corrected: Corrections) -> int:
+    used = {(name, str(path)) for name, path in corrected.masks.items()}
+    return sum((item["id"], item.get("label")) in used for item in items)

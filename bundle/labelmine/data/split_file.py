@@ -18,7 +18,7 @@ SPLIT_FILE_NAME = "split.json"
 
 
 def save_split(
-    path: str | Path, found: Sequence[Item], split: Sequence[Item], settings: Mapping[str, float], pairs: Sequence[Pair]
+    path: str | Path, found: Sequence[Item], split: Sequence[Item], settings: Mapping[str, Any], pairs: Sequence[Pair]
 ) -> None:
     """Write the split at once, so that a killed run leaves all of it or nothing.
 
@@ -37,7 +37,7 @@ def save_split(
 
 
 def load_split(
-    path: str | Path, found: Sequence[Item], settings: Mapping[str, float]
+    path: str | Path, found: Sequence[Item], settings: Mapping[str, Any]
 ) -> tuple[list[Item], list[Pair]] | None:
     """Take up the split of an earlier run.
 
