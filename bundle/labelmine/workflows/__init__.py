@@ -20,6 +20,9 @@ from labelmine.workflows.pretraining import (
     pretraining_loader,
     pretraining_trainer,
 )
+from labelmine.workflows.recorded_run import RecordedRun, open_run
+from labelmine.workflows.replay import Replay
+from labelmine.workflows.review import review_run, write_review
 from labelmine.workflows.run_folder import RunFolder
 from labelmine.workflows.schedule import SavedStudent, mined_handlers, mined_items, mined_student
 from labelmine.workflows.start import starting_weights
@@ -39,6 +42,8 @@ __all__ = [
     "GateStage",
     "Predictor",
     "PrepareStudentBatch",
+    "RecordedRun",
+    "Replay",
     "RunFolder",
     "SavedStudent",
     "StudentInferer",
@@ -56,9 +61,11 @@ __all__ = [
     "mined_student",
     "new_simclr",
     "new_student",
+    "open_run",
     "prepare_views",
     "pretraining_loader",
     "pretraining_trainer",
+    "review_run",
     "starting_weights",
     "student_evaluator",
     "student_loader",
@@ -66,4 +73,5 @@ __all__ = [
     "student_trainer",
     "unfinished",
     "view_dataset",
+    "write_review",
 ]

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from labelmine.errors import ConfigError, DataError, WeightsError
+
+
+@pytest.fixture
+def finished(mined: Any, tmp_path: Path) -> Path:
+    """The finished run without what review does not need."""
+    run = tmp_path / "run"
+    shutil.copytree(mined.folder, run, ignore=shutil.ignore_patterns("supervised", "mined", "report"))
+    return run
+
+
+def test_review_of_a_mine_run(finished: Path, run_config: Any) -> None:
+    run_config("review", model_dir=str(finished), budget=4, device="cpu")
+    table = pd.read_csv(finished / "labels" / "review.csv", keep_default_na=False)
+    unlabeled = json.loads((finished / "split.json").read_text())["unlabeled"]
+    assert set(table["id"]) == set(unlabeled)
+    assert table["selected"].sum() == 4
+    assert table["gain"].between(0, 1).all()
+    chosen = {f"{name.replace('/', '__')}.png" for name in table["id"][:4]}
+    review = finished / "labels" / "review"
+    assert {path.name for path in (review / "cvat" / "images").iterdir()} == chosen
+    assert (
+        len(list((review / "slicer").glob("*.seg.nrrd"))) == len(list((review / "monai_label").glob("*.nii.gz"))) == 4
+    )
+    first = {path: path.read_bytes() for path in sorted(review.rglob("*")) if path.is_file()}
+    run_config("review", model_dir=str(finished), budget=4, device="cpu")
+    assert {path: path.read_bytes() for path in sorted(review.rglob("*")) if path.is_file()} == first
+
+
+def test_review_of_a_label_run(
+    mined: Any, tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any
+) -> None:
+    used = {"dataset_dir": str(phantom_folder(6, labeled=2)), "model_dir": str(mined.folder), "device": "cpu"}
+    run_config("label", **used, teacher_weights=mined.knobs["teacher_weights"], output_dir=str(tmp_path / "out"))
+    run_config("review", **used, labels_dir=str(tmp_path / "out"), budget=2)
+    table = pd.read_csv(tmp_path / "out" / "labels" / "review.csv", keep_default_na=False)
+    assert set(table["id"]) == {f"case_{number:02d}" for number in range(2, 6)}  # two have gold: nothing to correct
+
+
+@pytest.mark.parametrize(
+    ("knobs", "kind", "message"),
+    [
+        ({"diversity": 2}, ConfigError, "diversity: expected a number from 0"),
+        ({"budget": -1}, ConfigError, "budget: expected a number of images"),
+        ({"budgets": 3}, ConfigError, r"'budgets' \(did you mean 'budget'\?\)"),
+        ({"labels_dir": "/nowhere"}, DataError, "nowhere: has no labels/; give --labels_dir"),
+        ({"model_dir": "/nowhere"}, WeightsError, "give --model_dir the output folder"),
+    ],
+)
+def test_what_is_refused(
+    knobs: dict[str, Any], kind: Any, message: str, finished: Path, run_config: Any, refused: Any
+) -> None:
+    with refused(kind, message):
+        run_config("review", **{"model_dir": str(finished), "device": "cpu", **knobs})
