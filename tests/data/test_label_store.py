@@ -310,3 +310,26 @@ def test_unknown_image_and_damaged_files(tmp_path: Path) -> None:
 def test_records_must_be_plain(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"expected JSON types.*got object"):
         LabelStore(tmp_path, BINARY).write(_item(), _mask(), {"source": object()})
+
+
+@pytest.mark.parametrize("values", [None, (1, 7), ((255, 0, 0), (0, 255, 0))])
+def test_an_existing_store_is_opened_by_the_classes_it_remembers(
+    tmp_path: Path, values: tuple[int, ...] | None
+) -> None:
+    names = ("foreground",) if values is None else ("a", "b")
+    item = Item(id="one", image="one.png", group="one")
+    mask = np.zeros((len(names), 4, 6), dtype=bool)
+    mask[0, :2] = True
+    LabelStore(tmp_path, ClassMap(names, values)).write(item, mask, {"accepted": True})
+    again = LabelStore.existing(tmp_path)
+    assert again.classes == ClassMap(names, values)
+    np.testing.assert_array_equal(again.read(item)[0], mask)
+
+
+@pytest.mark.parametrize("content", [None, "[", "{}"])
+def test_a_folder_without_labels_is_not_opened(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "classes.json").write_text(content)
+    with pytest.raises(DataError, match=r"classes.json: expected .* that mine.yaml or label.yaml wrote, got"):
+        LabelStore.existing(tmp_path)
+    assert list(tmp_path.iterdir()) == ([] if content is None else [tmp_path / "classes.json"])

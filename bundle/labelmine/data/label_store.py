@@ -43,6 +43,7 @@ from labelmine.errors import DataError
 logger = logging.getLogger(__name__)
 
 MANIFEST_NAME = "manifest.jsonl"
+CLASSES_NAME = "classes.json"
 Record = dict[str, Any]
 
 
@@ -89,6 +90,29 @@ class LabelStore:
         self._sizes: dict[Path, int] = {}
         self._look_up()
         self._written: dict[str, Item] = {}
+
+    @classmethod
+    def existing(cls, folder: str | Path, slice_axis: int = -1) -> LabelStore:
+        """Open the labels of a finished run, with the classes that they were made for.
+
+        Args:
+            folder: Folder of the labels.
+            slice_axis: Axis along which NIfTI volumes were cut.
+
+        Raises:
+            DataError: The folder holds no labels.
+        """
+        path = Path(folder).expanduser() / CLASSES_NAME
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            values = known["values"] and tuple(tuple(v) if isinstance(v, list) else v for v in known["values"])
+            classes = ClassMap(tuple(known["names"]), values)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}: expected the {CLASSES_NAME} of labels that mine.yaml or label.yaml wrote, got "
+                f"{type(error).__name__}. Give the output folder of such a run"
+            ) from error
+        return cls(folder, classes, slice_axis=slice_axis)
 
     @property
     def done(self) -> set[str]:
@@ -225,7 +249,7 @@ class LabelStore:
     def _refuse_other_classes(self) -> None:
         """A mask's values mean nothing without its classes, so the store remembers them."""
         now = {"names": list(self.classes.names), "values": self.classes.values}
-        path = self.folder / "classes.json"
+        path = self.folder / CLASSES_NAME
         if path.is_file():
             earlier = json.loads(path.read_text(encoding="utf-8"))
             if earlier != json.loads(json.dumps(now)):

@@ -141,7 +141,7 @@ def united(answer: TeacherMasks, asked: Prompts, shape: tuple[int, int], exclusi
     objects = answer.logits.float().sigmoid()
     where = (asked.image_index * shape[1] + asked.class_index).reshape(-1, 1, 1).expand_as(objects)
     flat = objects.new_zeros(shape[0] * shape[1], *objects.shape[1:])
-    mask = flat.scatter_reduce(0, where, objects, "amax").unflatten(0, shape)
+    mask = flat.scatter_reduce(0, where, objects, "amax").reshape(*shape, *objects.shape[1:])
     if exclusive:
         mask = mask * F.one_hot(mask.argmax(1), mask.shape[1]).movedim(-1, 1)  # one class even among equal ones
     return mask

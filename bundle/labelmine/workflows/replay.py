@@ -1,0 +1,230 @@
+"""Any label can be made again from what the manifest holds: ask once more and compare (``configs/replay.yaml``)."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from labelmine.data import LoadItem
+from labelmine.errors import DataError, WeightsError
+from labelmine.evaluation import write_metrics, write_table
+from labelmine.labelers import Labeler
+from labelmine.labelers.prompted import united
+from labelmine.networks import Student
+from labelmine.prompts import Prompts
+from labelmine.teachers import Teacher, cache_metrics
+from labelmine.transforms import StudentView, to_original
+from labelmine.workflows.recorded_run import RecordedRun, chosen_records
+
+logger = logging.getLogger(__name__)
+
+Record = Mapping[str, Any]
+EQUAL, DIFFERENT, NOT_REPLAYABLE = "equal", "different", "not replayable"
+
+
+class Replay:
+    """Make labels again and compare them with the stored masks, pixel by pixel.
+
+    What the teacher drew is asked again with the recorded prompts: no student is needed. What a student had a part in
+    (its own masks, blends, references, mask prompts) is asked again from ``again`` with the student whose hash is on
+    record; without ``again`` such labels are counted as not replayable.
+
+    Batches are those of the run as far as the manifest tells, since the last bits of a sum depend on what else is
+    computed with it.
+
+    Args:
+        run: The run.
+        teacher: The teacher of the run.
+        output_dir: Where ``replay.csv`` (one row per label) and ``metrics.json`` go.
+        ids: Images to replay; None: all.
+        again: The run's labeler, for labels that prompts alone do not tell.
+        strict: Whether a label that comes out otherwise is an error.
+        batch_size: As in the run.
+        device: Where to work.
+
+    Raises:
+        DataError: An image that has no label, or, when called, a label that comes out otherwise.
+        WeightsError: A label of another teacher.
+    """
+
+    def __init__(
+        self,
+        run: RecordedRun,
+        teacher: Teacher | None,
+        output_dir: str,
+        ids: Sequence[str] | str | None = None,
+        again: Labeler | None = None,
+        strict: bool = True,
+        batch_size: int = 8,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Look the records up and refuse another teacher's."""
+        self.run = run
+        self.teacher = teacher
+        self.folder = Path(output_dir).expanduser()
+        self.again = again
+        self.strict = strict
+        self.batch_size = batch_size
+        self.device = torch.device(device)
+        self.records = chosen_records(run.store, ids)
+        self._load = LoadItem(run.store.classes, run.window, run.slice_axis)
+        self._student: tuple[str, Student] | None = None
+        for record in self.records:
+            self._refuse_other_teacher(record)
+
+    @torch.no_grad()
+    def __call__(self) -> pd.DataFrame:
+        """Replay; return a row per label: ``id``, ``outcome``, ``pixels`` that differ, ``reason``."""
+        rows: list[dict[str, Any]] = []
+        with tqdm(total=len(self.records), desc="replay", unit="label") as bar:
+            for start in range(0, len(self.records), self.batch_size):
+                block = self.records[start : start + self.batch_size]
+                rows += self._block(block)
+                bar.update(len(block))
+        table = pd.DataFrame(rows, columns=["id", "outcome", "pixels", "reason"])
+        self._write(table)
+        return table
+
+    def _block(self, block: Sequence[Record]) -> list[dict[str, Any]]:
+        """Replay consecutive records; those of one form are asked together."""
+        rows = {}
+        ready = []
+        for record in block:
+            reason = self._obstacle(record)
+            if reason:
+                rows[record["id"]] = _row(record, NOT_REPLAYABLE, None, reason)
+            else:
+                ready.append(record)
+        for _, same in groupby(sorted(ready, key=_form), key=_form):
+            records = list(same)
+            batch = self._views(records)
+            mask = self._prompted(records, batch) if _by_prompts(records[0]) else self._asked_again(records, batch)
+            for record, view, size in zip(records, mask.cpu(), batch["original_size"].tolist(), strict=True):
+                rows[record["id"]] = self._compared(record, (to_original(view, tuple(size)) > 0.5).numpy())
+        return [rows[record["id"]] for record in block]
+
+    def _obstacle(self, record: Record) -> str:
+        """Say why a record cannot be replayed; nothing: it can."""
+        if record["id"] not in self.run.items:
+            return "its image is not in the image set"
+        if _by_prompts(record):
+            return ""
+        if self.again is None:
+            return f"{_drawn_by(record)}: prompts alone do not tell this label"
+        sha256 = record.get("student_sha256", "")
+        return "" if sha256 in self.run.students else f"the student that it depends on ({sha256[:12]}) is not there"
+
+    def _views(self, records: Sequence[Record]) -> dict[str, Any]:
+        view = StudentView(int(records[0]["view_size"]))
+        views = [view(self._load(self.run.items[record["id"]])) for record in records]
+        batch = {key: torch.stack([one[key] for one in views]) for key in ("image", "weight", "original_size")}
+        return {key: value.to(self.device) for key, value in batch.items()} | {"id": [r["id"] for r in records]}
+
+    def _prompted(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:
+        """Return (B, K, S, S) of the teacher's answers to the recorded prompts."""
+        images: Tensor = batch["image"]
+        asked = Prompts.from_records([record["prompts"] for record in records]).to(self.device)
+        shape, size = (len(images), len(self.run.store.classes)), (images.shape[-2], images.shape[-1])
+        if not len(asked) or self.teacher is None:
+            return images.new_zeros(*shape, *size)
+        answer = self.teacher.decode(self.teacher.encode(images), asked, size)
+        mask: Tensor = united(answer, asked, shape, self.run.exclusive) * (batch["weight"] > 0)
+        return mask
+
+    def _asked_again(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:
+        """Return (B, K, S, S) of the labeler, asked with the student that the records name."""
+        if self.again is None:  # such records were set aside as not replayable
+            raise DataError(f"{records[0]['id']}: no labeler to ask again")
+        mask: Tensor = self.again(batch, self._student_of(records[0]["student_sha256"])).mask
+        return mask
+
+    def _student_of(self, sha256: str) -> Student:
+        """Return the student with that hash, which the labeler has taken up."""
+        if self._student is None or self._student[0] != sha256:
+            student = Student.load(self.run.students[sha256])[0].to(self.device).eval()
+            self._student = (sha256, student)
+            prepare = getattr(self.again, "prepare", None)
+            if prepare is not None:
+                prepare(student)
+        return self._student[1]
+
+    def _compared(self, record: Record, mask: NDArray[np.bool_]) -> dict[str, Any]:
+        try:
+            stored = self.run.store.read(self.run.items[record["id"]])[0] > 0
+        except DataError as error:
+            return _row(record, DIFFERENT, None, str(error))
+        if stored.shape != mask.shape:
+            return _row(record, DIFFERENT, None, f"stored as {stored.shape}, made again as {mask.shape}")
+        pixels = int((stored != mask).any(axis=0).sum())
+        return _row(record, DIFFERENT if pixels else EQUAL, pixels, f"{pixels} pixels differ" if pixels else "")
+
+    def _refuse_other_teacher(self, record: Record) -> None:
+        if not record.get("teacher") or not _by_prompts(record):
+            return
+        name, sha256 = record["teacher"], record.get("teacher_sha256", "")
+        if self.teacher is None or (sha256, name) != (self.teacher.weights_sha256, self.teacher.name):
+            got = "none" if self.teacher is None else f"'{self.teacher.name}' ({self.teacher.weights_sha256[:12]})"
+            raise WeightsError(
+                f"{record['id']}: expected the teacher that labelled it, '{name}' (weights' sha256 {sha256[:12]}), got "
+                f"{got}. Give the --teacher_weights and the teacher's overlay of that run"
+            )
+
+    def _write(self, table: pd.DataFrame) -> None:
+        """Write what was found, then complain of what differs."""
+        write_table(self.folder / "replay.csv", table)
+        counts = {name.replace(" ", "_"): int((table["outcome"] == name).sum()) for name in _OUTCOMES}
+        reasons = dict(Counter(table.loc[table["outcome"] == NOT_REPLAYABLE, "reason"]))
+        metrics = {"dataset": self.run.name, "n_labels": len(table), **counts, "reasons": reasons}
+        write_metrics(self.folder / "metrics.json", {**metrics, **cache_metrics(self.teacher)})
+        logger.info("replayed %d labels: %s", len(table), ", ".join(f"{n} {k}" for k, n in counts.items()))
+        for reason, count in reasons.items():
+            logger.warning("%d labels were not replayed: %s", count, reason)
+        odd = table[table["outcome"] == DIFFERENT]
+        if len(odd) and self.strict:
+            raise DataError(
+                f"{odd['id'].iloc[0]}: the label came out otherwise ({odd['reason'].iloc[0]}), the first of {len(odd)} "
+                "listed in replay.csv. Its image or its mask was changed, or the run was made on another machine, or "
+                "with another embedding_cache (null keeps more digits) or batch_size; --strict false only counts"
+            )
+
+
+_OUTCOMES = (EQUAL, DIFFERENT, NOT_REPLAYABLE)
+
+
+def _by_prompts(record: Record) -> bool:
+    """Whether the teacher alone drew it, from prompts that are on record."""
+    drawn = set(record.get("drawn_by", "labeler").split(","))
+    return (
+        record.get("labeler") == "prompted"
+        and drawn == {"labeler"}
+        and not any(p.get("mask") for p in record["prompts"])
+    )
+
+
+def _drawn_by(record: Record) -> str:
+    if any(prompt.get("mask") for prompt in record.get("prompts", ())):
+        return "asked by mask"
+    return f"labeler {record.get('labeler')}, drawn by {record.get('drawn_by', 'labeler')}"
+
+
+def _form(record: Record) -> tuple[Any, ...]:
+    """Return what records must share to be asked together."""
+    keys = sorted({key for prompt in record["prompts"] for key in prompt} & {"box", "points"})
+    if _by_prompts(record):
+        return (record["view_size"], True, keys, "")
+    return (record["view_size"], False, [], record.get("student_sha256", ""))
+
+
+def _row(record: Record, outcome: str, pixels: int | None, reason: str) -> dict[str, Any]:
+    return {"id": record["id"], "outcome": outcome, "pixels": pixels, "reason": reason}
