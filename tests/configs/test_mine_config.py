@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,3 +213,26 @@ def test_a_missing_teacher_stops_before_the_first_training(
         run_config("mine", teacher_weights="compcat", **knobs)
     assert not (tmp_path / "supervised").exists()
     assert not (tmp_path / "config.yaml").exists(), "the mended command must not be taken for other settings"
+
+
+def test_corrected_masks_come_back_as_gold(
+    tmp_path: Path, quick: dict[str, Any], teacher_file: str, phantom_folder: Any, run_config: Any, refused: Any
+) -> None:
+    """What an expert corrects in labels/ of one run trains the next one, and is mined no more."""
+    folder, first, second = phantom_folder(14, labeled=8), tmp_path / "first", tmp_path / "second"
+    knobs = {**quick, "dataset_dir": str(folder), "teacher_weights": teacher_file, "min_score": 0.0, "gate": False}
+    run_config("mine", **knobs, output_dir=str(first), review_budget=2)
+    ranked = pd.read_csv(first / "labels" / "review.csv")
+    assert ranked["selected"].tolist() == [True] * 2 + [False] * 4
+    corrected = tmp_path / "corrected"
+    corrected.mkdir()
+    for name in ranked["id"][:2]:
+        shutil.copy(first / "labels" / "masks" / f"{name}.png", corrected)
+    run_config("mine", **knobs, output_dir=str(second), corrections=str(corrected))
+    before, after = (json.loads((run / "metrics.json").read_text()) for run in (first, second))
+    assert after["n_corrected"] == 2
+    assert after["n_gold"] == before["n_gold"] + 2
+    assert after["n_unlabeled"] == before["n_unlabeled"] - 2
+    assert not set(ranked["id"][:2]) & set(pd.read_csv(second / "labels" / "manifest.csv")["id"])
+    with refused(ConfigError, "corrections: "):
+        run_config("mine", **knobs, output_dir=str(second))

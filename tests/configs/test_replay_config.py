@@ -15,9 +15,10 @@ import torch
 from PIL import Image
 
 from labelmine.errors import ConfigError, DataError, WeightsError
-from labelmine.labelers import SelfLabeler
+from labelmine.labelers import ReferenceLabeler
+from labelmine.quality import AreaRange, Gate, Verdict
 from labelmine.teachers import CompactTeacher, save_compact_teacher
-from labelmine.workflows import Replay, open_run
+from labelmine.workflows import Replay, find_images, open_run, student_loader, view_dataset
 
 
 @pytest.fixture
@@ -56,15 +57,15 @@ def test_fractional_boxes_and_missing_points_are_on_record(
     images = str(phantom_folder(6) / "images")
     run_config(
         "label", dataset_dir=images, model_dir=str(mined.folder), output_dir=str(tmp_path / "out"), device="cpu",
-        teacher_weights=knobs["teacher_weights"], margin=0.13, tau=0.3, n_points=20, n_negative=2, min_size=4,
+        teacher_weights=knobs["teacher_weights"], margin=0.13, tau=0.3, n_points=400, n_negative=2, min_size=4,
         min_score=0.0, gate=False,
     )  # fmt: skip
     records = [json.loads(line) for line in (tmp_path / "out" / "labels" / "manifest.jsonl").read_text().splitlines()]
     prompts = [prompt for record in records for prompt in record["prompts"]]
     assert any(value % 1 for prompt in prompts for value in prompt["box"])
+    assert any("padding" in prompt for prompt in prompts)
     run_config("replay", **{**knobs, "run_dir": str(tmp_path / "out"), "dataset_dir": images})
     assert {row["outcome"] for row in outcomes(tmp_path).values()} == {"equal"}
-    assert any(record["prompts"] for record in records)
 
 
 def test_a_changed_mask_is_named(
@@ -104,31 +105,52 @@ def test_another_teacher_is_refused(knobs: dict[str, Any], tmp_path: Path, run_c
         run_config("replay", **{**knobs, "teacher_weights": str(other)})
 
 
-def test_what_a_student_drew_is_counted_or_asked_again(
+@pytest.mark.parametrize("choices", [["blend"] * 3, ["student"] * 3, ["labeler", "student", "blend"]])
+@pytest.mark.parametrize("fallback", ["self", "none"])
+def test_what_the_gate_put_together_comes_out_the_same(
+    choices: list[str], fallback: str, copied: Path, knobs: dict[str, Any], tmp_path: Path,
+    phantom_folder: Callable[..., Path], run_config: Any,
+) -> None:  # fmt: skip
+    gate = Gate(
+        class_names=("foreground",),
+        size_from={"small": 0.0, "medium": 0.3, "large": 0.6},
+        choices=(dict(zip(("small", "medium", "large"), choices, strict=True)),),  # type: ignore[arg-type]
+    )
+    Verdict(gate=gate, expected_dice=None, area_range=AreaRange((0.0,), (1.0,)), source={}).save(copied / "gate.json")
+    images = str(phantom_folder(8) / "images")
+    run_config(
+        "label", dataset_dir=images, model_dir=str(copied), output_dir=str(tmp_path / "out"), device="cpu",
+        teacher_weights=knobs["teacher_weights"], min_score=0.0, fallback=fallback, batch_size=4,
+    )  # fmt: skip
+    rows = pd.read_csv(tmp_path / "out" / "labels" / "manifest.csv")
+    assert set(rows["drawn_by"]) <= {"none" if c == "student" and fallback == "none" else c for c in choices}
+    run_config("replay", **{**knobs, "run_dir": str(tmp_path / "out")}, dataset_dir=images, model_dir=str(copied))
+    assert [row["outcome"] for row in outcomes(tmp_path).values()] == ["equal"] * 8
+
+
+def test_what_prompts_do_not_tell_is_counted(
     copied: Path, knobs: dict[str, Any], tmp_path: Path, run_config: Any
 ) -> None:
     manifest = copied / "labels" / "manifest.jsonl"
     records = [json.loads(line) for line in manifest.read_text().splitlines()]
-    records[0]["drawn_by"], records[1]["labeler"], records[2]["prompts"] = (
-        "student",
-        "self",
-        [{"class": 0, "mask": True}],
-    )
+    records[0] |= {"drawn_by": "student", "student_sha256": "0" * 64}
+    records[1]["labeler"] = "reference"
+    records[2]["prompts"] = [{"class": 0, "mask": True}]
     records[3]["id"] = "gone"
     manifest.write_text("".join(json.dumps(record) + "\n" for record in records))
     run_config("replay", **knobs)
     found = list(outcomes(tmp_path).values())
     assert [row["reason"] for row in found[:4]] == [
-        "labeler prompted, drawn by student: prompts alone do not tell this label",
-        "labeler self, drawn by labeler: prompts alone do not tell this label",
-        "asked by mask: prompts alone do not tell this label",
+        "the student that it depends on (000000000000) is not there",
+        "labeler reference: prompts alone do not tell this label",
+        "labeler prompted, asked by mask: prompts alone do not tell this label",
         "its image is not in the image set",
     ]
     assert {row["outcome"] for row in found[:4]} == {"not replayable"}
     assert {row["outcome"] for row in found[4:]} == {"equal"}
 
 
-def test_self_labels_are_asked_again_from_their_student(
+def test_self_labels_come_from_their_student(
     mined: Any, tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any
 ) -> None:
     images, out = str(phantom_folder(5) / "images"), tmp_path / "out"
@@ -136,11 +158,25 @@ def test_self_labels_are_asked_again_from_their_student(
         "label", "labeler_self", dataset_dir=images, model_dir=str(mined.folder), output_dir=str(out), device="cpu"
     )
     run = open_run(str(out), images, model_dir=str(mined.folder))
-    table = Replay(run, None, str(tmp_path / "again"), again=SelfLabeler())()
-    assert table["outcome"].tolist() == ["equal"] * 5
-    without = open_run(str(out), images)
-    table = Replay(without, None, str(tmp_path / "again"), again=SelfLabeler())()
+    assert Replay(run, None, str(tmp_path / "again"))()["outcome"].tolist() == ["equal"] * 5
+    table = Replay(open_run(str(out), images), None, str(tmp_path / "again"))()
     assert table["reason"].str.contains(r"the student that it depends on \(\w{12}\) is not there").all()
+
+
+def test_references_are_asked_again(
+    copied: Path, knobs: dict[str, Any], tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any
+) -> None:
+    folder = phantom_folder(6, labeled=3)
+    run_config(
+        "label", "labeler_reference", dataset_dir=str(folder), model_dir=str(copied), output_dir=str(tmp_path / "out"),
+        device="cpu", gate=False, batch_size=3,
+    )  # fmt: skip
+    run = open_run(str(tmp_path / "out"), str(folder), model_dir=str(copied))
+    images = find_images(str(folder), str(tmp_path / "seen"), run.store.classes)
+    gold = [item for item in images.items if "label" in item]
+    references = student_loader(view_dataset(gold, images, 64, 0), 3, shuffle=False)
+    table = Replay(run, None, str(tmp_path / "again"), again=ReferenceLabeler(references), batch_size=3)()
+    assert table["outcome"].tolist() == ["equal"] * 6
 
 
 def test_a_folder_without_labels_or_images_is_refused(

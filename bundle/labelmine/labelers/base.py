@@ -24,7 +24,7 @@ class PseudoLabel:
         source: Labeler, teacher and weights' sha256, for the manifest.
         prompts: Per image, the JSON-able prompts that led to the label; empty lists for labelers without prompts.
         signals: What else speaks for or against a label, (B,) float32 by name; see ``labelmine.quality``.
-        drawn_by: Per image who drew each class, where that may differ: ``labeler``, ``student``, ``blend``, by comma.
+        drawn_by: Per image who drew each class, where that may differ: ``labeler``, ``student``, ``blend`` or ``none``.
     """
 
     mask: Tensor

@@ -117,7 +117,7 @@ class GatedLabeler:
             source=answer.source,
             prompts=answer.prompts,
             signals=signals,
-            drawn_by=[",".join(image) for image in sources],
+            drawn_by=[",".join(map(self._name, image)) for image in sources],
         )
 
     def _ask(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
@@ -125,6 +125,9 @@ class GatedLabeler:
         if self.verdict.gate.chosen - {"student"}:
             return self.labeler(batch, student)
         return SelfLabeler(self.exclusive, self.confidence, min_score=0.0)(batch, student)
+
+    def _name(self, source: str) -> str:
+        return "none" if source == "student" and self.fallback == "none" else source
 
     def _refused(self, answer: PseudoLabel, own: Tensor) -> Tensor:
         """Return (B,): what the labeler refuses for itself, other than for a low score, stays refused."""

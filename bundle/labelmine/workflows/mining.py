@@ -32,6 +32,7 @@ from labelmine.quality import Verdict
 from labelmine.teachers import Teacher, cache_metrics, seen_images
 from labelmine.transforms import view_extent
 from labelmine.workflows.prediction import Predictor, compare, evaluate, gold_of
+from labelmine.workflows.review import write_review
 from labelmine.workflows.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Conclusion:
         device: Where students predict.
         schedule: When pseudo labels were made, see ``PseudoLabeling``: by the supervised student before the second
             training (``one_time``), or by the mined one during and after it (``continuous``).
+        review_budget: Images that ``labels/review.csv`` marks for correction; see ``write_review``.
+        review_diversity: See ``write_review``.
     """
 
     def __init__(
@@ -71,6 +74,8 @@ class Conclusion:
         seed: int = 0,
         device: torch.device | str = "cpu",
         schedule: str = "one_time",
+        review_budget: int = 20,
+        review_diversity: float = 0.5,
     ) -> None:
         """Keep what is needed; nothing is done yet."""
         self.run = run
@@ -80,6 +85,8 @@ class Conclusion:
         self.seed = seed
         self.device = device
         self.schedule = schedule
+        self.review_budget = review_budget
+        self.review_diversity = review_diversity
 
     def __call__(self) -> None:
         """Choose, examine and write."""
@@ -93,6 +100,9 @@ class Conclusion:
             write_table(self.run.path / f"test_{name}.csv", table)
         prompter = predictors["supervised" if self.schedule == "one_time" else "mined"]
         pseudo = self._pseudo_labels(self.store, prompter) if self.store else None
+        if self.store and self.images.unlabeled:
+            budget, diversity = self.review_budget, self.review_diversity
+            write_review(self.run.path, self.images, self.store, prompter, budget, diversity, folders=False)
         warnings = self._warnings()
         write_metrics(self.run.path / "metrics.json", self._metrics(tables, val, kept, pseudo, warnings))
         reason = "Dice on gold validation: " + ", ".join(f"{n} {v:.3f}" for n, v in val.items())

@@ -20,9 +20,11 @@ from labelmine.data import LoadItem
 from labelmine.errors import DataError, WeightsError
 from labelmine.evaluation import write_metrics, write_table
 from labelmine.labelers import Labeler
+from labelmine.labelers.prediction import predict
 from labelmine.labelers.prompted import united
 from labelmine.networks import Student
 from labelmine.prompts import Prompts
+from labelmine.quality import blended
 from labelmine.teachers import Teacher, cache_metrics
 from labelmine.transforms import StudentView, to_original
 from labelmine.workflows.recorded_run import RecordedRun, chosen_records
@@ -36,9 +38,9 @@ EQUAL, DIFFERENT, NOT_REPLAYABLE = "equal", "different", "not replayable"
 class Replay:
     """Make labels again and compare them with the stored masks, pixel by pixel.
 
-    What the teacher drew is asked again with the recorded prompts: no student is needed. What a student had a part in
-    (its own masks, blends, references, mask prompts) is asked again from ``again`` with the student whose hash is on
-    record; without ``again`` such labels are counted as not replayable.
+    The teacher is asked again with the recorded prompts; the student whose hash is on record predicts again where it
+    had a part in the label (its own masks, blends). Labelers without prompts (references, recorded masks) and mask
+    prompts are asked again from ``again``; without it such labels are counted as not replayable.
 
     Batches are those of the run as far as the manifest tells, since the last bits of a sum depend on what else is
     computed with it.
@@ -98,18 +100,12 @@ class Replay:
 
     def _block(self, block: Sequence[Record]) -> list[dict[str, Any]]:
         """Replay consecutive records; those of one form are asked together."""
-        rows = {}
-        ready = []
-        for record in block:
-            reason = self._obstacle(record)
-            if reason:
-                rows[record["id"]] = _row(record, NOT_REPLAYABLE, None, reason)
-            else:
-                ready.append(record)
+        rows = {record["id"]: _row(record, NOT_REPLAYABLE, None, self._obstacle(record)) for record in block}
+        ready = [record for record in block if not self._obstacle(record)]
         for _, same in groupby(sorted(ready, key=_form), key=_form):
             records = list(same)
             batch = self._views(records)
-            mask = self._prompted(records, batch) if _by_prompts(records[0]) else self._asked_again(records, batch)
+            mask = self._drawn(records, batch)
             for record, view, size in zip(records, mask.cpu(), batch["original_size"].tolist(), strict=True):
                 rows[record["id"]] = self._compared(record, (to_original(view, tuple(size)) > 0.5).numpy())
         return [rows[record["id"]] for record in block]
@@ -118,18 +114,40 @@ class Replay:
         """Say why a record cannot be replayed; nothing: it can."""
         if record["id"] not in self.run.items:
             return "its image is not in the image set"
-        if _by_prompts(record):
-            return ""
-        if self.again is None:
-            return f"{_drawn_by(record)}: prompts alone do not tell this label"
+        asked = {"labeler", "blend"} & set(_drawn_by(record)) and record.get("labeler") != "self"
+        if self.again is None and asked and not _by_prompts(record):
+            return f"labeler {record.get('labeler')}{_by_mask(record)}: prompts alone do not tell this label"
         sha256 = record.get("student_sha256", "")
-        return "" if sha256 in self.run.students else f"the student that it depends on ({sha256[:12]}) is not there"
+        if _needs_student(record) and sha256 not in self.run.students:
+            return f"the student that it depends on ({sha256[:12]}) is not there"
+        return ""
 
     def _views(self, records: Sequence[Record]) -> dict[str, Any]:
         view = StudentView(int(records[0]["view_size"]))
         views = [view(self._load(self.run.items[record["id"]])) for record in records]
         batch = {key: torch.stack([one[key] for one in views]) for key in ("image", "weight", "original_size")}
         return {key: value.to(self.device) for key, value in batch.items()} | {"id": [r["id"] for r in records]}
+
+    def _drawn(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:
+        """Return (B, K, S, S): each class from whoever drew it."""
+        drawn = _drawn_by(records[0])
+        masks: dict[str, Tensor] = {}
+        if _needs_student(records[0]):
+            student = self._student_of(records[0]["student_sha256"])
+            masks["student"] = predict(student, batch, self.run.exclusive)
+        if {"labeler", "blend"} & set(drawn):
+            by_prompts = _by_prompts(records[0])
+            masks["labeler"] = self._prompted(records, batch) if by_prompts else self._asked_again(records, batch)
+        if "blend" in drawn:
+            masks["blend"] = blended(masks["labeler"], masks["student"], self.run.exclusive)
+        masks["none"] = torch.zeros_like(next(iter(masks.values()))) if masks else self._nothing(batch)
+        if len(drawn) == 1:
+            return masks[drawn[0]]
+        return torch.stack([masks[who][:, k] for k, who in enumerate(drawn)], dim=1)
+
+    def _nothing(self, batch: Mapping[str, Any]) -> Tensor:
+        images: Tensor = batch["image"]
+        return images.new_zeros(len(images), len(self.run.store.classes), *images.shape[-2:])
 
     def _prompted(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:
         """Return (B, K, S, S) of the teacher's answers to the recorded prompts."""
@@ -144,9 +162,12 @@ class Replay:
 
     def _asked_again(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:
         """Return (B, K, S, S) of the labeler, asked with the student that the records name."""
+        student = self._student_of(records[0]["student_sha256"])
+        if records[0]["labeler"] == "self":
+            return (predict(student, batch, self.run.exclusive) > 0.5).float()
         if self.again is None:  # such records were set aside as not replayable
             raise DataError(f"{records[0]['id']}: no labeler to ask again")
-        mask: Tensor = self.again(batch, self._student_of(records[0]["student_sha256"])).mask
+        mask: Tensor = self.again(batch, student).mask
         return mask
 
     def _student_of(self, sha256: str) -> Student:
@@ -202,28 +223,29 @@ class Replay:
 _OUTCOMES = (EQUAL, DIFFERENT, NOT_REPLAYABLE)
 
 
+def _drawn_by(record: Record) -> list[str]:
+    """Return who drew each class; the labeler all of them where the record does not say."""
+    return str(record.get("drawn_by") or "labeler").split(",")
+
+
 def _by_prompts(record: Record) -> bool:
-    """Whether the teacher alone drew it, from prompts that are on record."""
-    drawn = set(record.get("drawn_by", "labeler").split(","))
-    return (
-        record.get("labeler") == "prompted"
-        and drawn == {"labeler"}
-        and not any(p.get("mask") for p in record["prompts"])
-    )
+    """Whether the labeler's part can be asked again by the prompts that are on record."""
+    return record.get("labeler") == "prompted" and not _by_mask(record)
 
 
-def _drawn_by(record: Record) -> str:
-    if any(prompt.get("mask") for prompt in record.get("prompts", ())):
-        return "asked by mask"
-    return f"labeler {record.get('labeler')}, drawn by {record.get('drawn_by', 'labeler')}"
+def _by_mask(record: Record) -> str:
+    return ", asked by mask" if any(prompt.get("mask") for prompt in record.get("prompts", ())) else ""
+
+
+def _needs_student(record: Record) -> bool:
+    return not _by_prompts(record) or bool({"student", "blend"} & set(_drawn_by(record)))
 
 
 def _form(record: Record) -> tuple[Any, ...]:
     """Return what records must share to be asked together."""
     keys = sorted({key for prompt in record["prompts"] for key in prompt} & {"box", "points"})
-    if _by_prompts(record):
-        return (record["view_size"], True, keys, "")
-    return (record["view_size"], False, [], record.get("student_sha256", ""))
+    student = record.get("student_sha256", "") if _needs_student(record) else ""
+    return (record["view_size"], record.get("labeler"), _drawn_by(record), keys if _by_prompts(record) else [], student)
 
 
 def _row(record: Record, outcome: str, pixels: int | None, reason: str) -> dict[str, Any]:
