@@ -20,11 +20,14 @@ from labelmine.workflows.pretraining import (
     pretraining_loader,
     pretraining_trainer,
 )
+from labelmine.workflows.prompt_search import PromptSearch, takes_best_of_three
+from labelmine.workflows.prompt_settings import PromptSetting, SearchSpace, default_setting
 from labelmine.workflows.recorded_run import RecordedRun, open_run
 from labelmine.workflows.replay import Replay
 from labelmine.workflows.review import review_run, write_review
 from labelmine.workflows.run_folder import RunFolder
 from labelmine.workflows.schedule import SavedStudent, mined_handlers, mined_items, mined_student
+from labelmine.workflows.searched_gold import gold_items, images_of_run, trained_settings
 from labelmine.workflows.start import starting_weights
 from labelmine.workflows.training import (
     PrepareStudentBatch,
@@ -42,19 +45,25 @@ __all__ = [
     "GateStage",
     "Predictor",
     "PrepareStudentBatch",
+    "PromptSearch",
+    "PromptSetting",
     "RecordedRun",
     "Replay",
     "RunFolder",
     "SavedStudent",
+    "SearchSpace",
     "StudentInferer",
     "TrainingPlan",
     "best_student",
     "compare",
+    "default_setting",
     "embed_images",
     "evaluate",
     "find_images",
     "finish_labels",
     "finish_pretraining",
+    "gold_items",
+    "images_of_run",
     "load_predictor",
     "mined_handlers",
     "mined_items",
@@ -71,6 +80,8 @@ __all__ = [
     "student_loader",
     "student_sha256",
     "student_trainer",
+    "takes_best_of_three",
+    "trained_settings",
     "unfinished",
     "view_dataset",
     "write_review",

@@ -1,0 +1,93 @@
+"""The gold that a prompt search may look at: a finished run's split, never its test images."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from labelmine.atomic import write_whole
+from labelmine.data import ImageSet, Item, prepare_image_set
+from labelmine.data.split_file import SPLIT_FILE_NAME
+from labelmine.errors import ConfigError, DataError
+from labelmine.workflows.mining import BEST_FILE, STUDENTS
+
+logger = logging.getLogger(__name__)
+
+Gold = Literal["val", "hidden"]
+#: Settings of a run that shape its split.
+SPLIT = ("seed", "labeled_fraction", "val_fraction", "test_fraction", "classes", "window", "slice_axis")
+
+
+def trained_settings(model_dir: str) -> dict[str, Any]:
+    """Return the settings of the ``mine.yaml`` or ``train.yaml`` run whose supervised student is asked.
+
+    Raises:
+        ConfigError: The folder holds no such run.
+    """
+    folder = Path(model_dir).expanduser()
+    for name in ("config.yaml", SPLIT_FILE_NAME, f"{STUDENTS[0]}/{BEST_FILE}"):
+        if not (folder / name).is_file():
+            raise ConfigError(
+                f"model_dir: expected the output folder of a mine.yaml or train.yaml run, got {folder.name} without "
+                f"{name}"
+            )
+    settings: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text())
+    return settings
+
+
+def images_of_run(model_dir: str, dataset_dir: str | None, output_dir: str) -> ImageSet:
+    """Return the image set of a finished run with its split, which is copied to ``output_dir``.
+
+    Args:
+        model_dir: Output folder of the run; only read.
+        dataset_dir: Its images; None: the phantoms that it wrote for itself.
+        output_dir: Where the split and ``quarantine.csv`` go.
+
+    Raises:
+        ConfigError: No such run, or no images.
+        DataError: Other images than the run's.
+    """
+    settings = trained_settings(model_dir)
+    folder, into = Path(model_dir).expanduser(), Path(output_dir).expanduser()
+    phantoms = folder / "phantom" / "dataset.csv"
+    if dataset_dir is None and not phantoms.is_file():
+        raise ConfigError(f"dataset_dir: expected the images of the run in {folder.name}. Got: null")
+    write_whole(into / SPLIT_FILE_NAME, (folder / SPLIT_FILE_NAME).read_bytes())
+    images = prepare_image_set(
+        str(phantoms) if dataset_dir is None else dataset_dir,
+        output_dir,
+        **{key: settings[key] for key in SPLIT},
+        corrections=settings.get("corrections"),
+    )
+    return replace(images, name="phantom") if dataset_dir is None else images
+
+
+def gold_items(images: ImageSet, gold: Gold = "val", limit: int | None = None, seed: int = 0) -> list[Item]:
+    """Return the images to search on.
+
+    Args:
+        images: The image set of a run.
+        gold: ``val``: validation gold. ``hidden``: gold that ``labeled_fraction`` hid from training, for studies: in
+            earnest nobody has it. Test gold stays clean either way.
+        limit: Images at most, drawn at random; None: all.
+        seed: Of the draw.
+
+    Raises:
+        ConfigError: Another word, or a limit below 2.
+        DataError: No such gold.
+    """
+    if gold not in ("val", "hidden"):
+        raise ConfigError(f"gold: expected 'val' or 'hidden'. Got: '{gold}'")
+    if limit is not None and limit < 2:
+        raise ConfigError(f"limit: expected 2 images or more, or null for all. Got: {limit}")
+    known = images.val if gold == "val" else [item for item in images.unlabeled if "dropped_label" in item]
+    if not known:
+        raise DataError(f"{images.name}: expected hidden gold, found none; give a run with --labeled_fraction below 1")
+    chosen = sorted(np.random.default_rng(seed).permutation(len(known))[:limit])
+    logger.info("search on %d of %d images with %s gold", len(chosen), len(known), gold)
+    return [known[index] for index in chosen]
