@@ -54,9 +54,12 @@ def student_of(probability: Tensor) -> Any:
     return lambda images: probability.expand(len(images), -1, -1, -1).logit(eps=1e-6)
 
 
-def verdict(small: str = "labeler", large: str = "labeler", learnt: ExpectedDice | None = None) -> Verdict:
+def verdict(
+    small: str = "labeler", large: str = "labeler", learnt: ExpectedDice | None = None, empty_dice: float = 0.0
+) -> Verdict:
     gate = Gate(class_names=("a",), size_from=SIZES, choices=({"small": small, "large": large},))  # type: ignore[dict-item]
-    return Verdict(gate=gate, expected_dice=learnt, area_range=AreaRange((0.0,), (1.0,)), source={})
+    area = AreaRange((0.0,), (1.0,))
+    return Verdict(gate=gate, expected_dice=learnt, area_range=area, source={}, empty_dice=empty_dice)
 
 
 def batch(count: int = 2) -> dict[str, Any]:
@@ -130,6 +133,22 @@ def test_pixels_and_components_abstain() -> None:
     assert weight[13, 13] == 0  # a component that the student sees nothing of
     assert weight[4, 4] == weight[8, 8] == pytest.approx(0.45)  # the two differ
     assert weight[6, 6] == weight[0, 0] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("empty_dice", "used"), [(0.0, False), (0.4, False), (0.9, True)])
+@pytest.mark.parametrize("reason", ["", "no prompt: the student found nothing"])
+def test_an_empty_label_is_used_where_gold_says_that_it_is_mostly_right(
+    empty_dice: float, used: bool, reason: str
+) -> None:
+    probability = torch.zeros(1, SIDE, SIDE)
+    probability[:, 2, 2] = 0.4
+    gated = GatedLabeler(Fixed(torch.zeros(1, SIDE, SIDE), reason), verdict(empty_dice=empty_dice))
+    label = gated(batch(1), student_of(probability))
+    assert label.accepted.tolist() == [used]
+    assert label.mask.max() == 0
+    assert label.score.tolist() == pytest.approx([empty_dice])
+    assert label.weight.max().item() == pytest.approx(empty_dice if used else 0)
+    assert label.weight[0, 0, 2, 2] == 0  # the student is not sure that nothing is there
 
 
 def test_padding_never_counts() -> None:

@@ -110,6 +110,22 @@ def test_scores_are_calibrated_without_answers_on_gold(tmp_path: Path) -> None:
     assert np.mean(right_scores) > np.mean(wrong_scores) + 0.2
 
 
+@pytest.mark.parametrize(("right", "expected"), [(8, 1.0), (6, 0.75), (0, 0.0)])
+def test_how_often_an_empty_label_is_right_is_counted(right: int, expected: float, tmp_path: Path) -> None:
+    """Eight images in which the student finds nothing, ``right`` of which show nothing in gold either."""
+    batches = views(24)
+    for number, batch in enumerate(batches[:2]):
+        batch["image"] = torch.full_like(batch["image"], 0.2)
+        for row in range(4):
+            if number * 4 + row < right:
+                batch["label"][row] = 0
+    empty = Oracle(0)
+    stage = GateStage(empty, student, batches, views(8, 100), ["square"], tmp_path, margin=1.0)
+    stage()
+    verdict = json.loads((tmp_path / "gate.json").read_text())
+    assert verdict["empty_dice"] == expected
+
+
 def test_a_verdict_stands_when_the_run_is_resumed(tmp_path: Path) -> None:
     gate_of(Oracle(30), tmp_path)
     assert gate_of(Oracle(0), tmp_path)["gate"]["rows"][0]["choice"] == "student"

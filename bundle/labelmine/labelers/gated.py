@@ -25,6 +25,8 @@ Fallback = Literal["self", "none"]
 class GatedLabeler:
     """Label by what held-out gold says about a labeler.
 
+    An empty label is used only if held-out gold says that it is mostly right, as in slices of volumes.
+
     Where the labeler drew better than the student on gold, its masks stand; elsewhere the student's own (``self``) or
     none. A label's score is its expected Dice; it is used from ``min_score`` on and counts by its score. The student's
     own pixels count only where it is sure, as in ``SelfLabeler``.
@@ -103,9 +105,10 @@ class GatedLabeler:
         if self.fallback == "none":
             drawn = drawn * ~own[:, :, None, None]
         signals = verdict.signals(drawn, probability, answer.signals)
-        score = verdict.score(signals, answer.score)
         found = (drawn > 0.5).flatten(1).any(1)
-        accepted = found & (score >= self.min_score) & ~self._refused(answer, own)
+        score = torch.where(found, verdict.score(signals, answer.score), verdict.empty_dice)
+        usable = torch.where(found, ~self._refused(answer, own), torch.full_like(found, verdict.empty_dice > 0))
+        accepted = usable & (score >= self.min_score)
         trust = score if self.weighted else torch.ones_like(score)
         weight = (trust * accepted).reshape(-1, 1, 1, 1) * self._pixels(drawn, probability, own) * inside
         return PseudoLabel(
@@ -137,7 +140,8 @@ class GatedLabeler:
     def _pixels(self, drawn: Tensor, probability: Tensor, own: Tensor) -> Tensor:
         """Return (B, 1, H, W) in [0, 1]: which pixels abstain."""
         certainty = torch.maximum(probability, 1 - probability).amin(1, keepdim=True)
-        unsure = own.all(1).reshape(-1, 1, 1, 1) & (certainty < self.confidence)
+        empty = ~(drawn > 0.5).flatten(1).any(1)
+        unsure = (own.all(1) | empty).reshape(-1, 1, 1, 1) & (certainty < self.confidence)
         weight = (~unsure).float()
         if self.disagreement < 1:
             differ = ((drawn > 0.5) != (probability > 0.5)).any(1, keepdim=True)

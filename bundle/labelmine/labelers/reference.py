@@ -50,7 +50,7 @@ class ReferenceLabeler:
     Args:
         references: Batches of gold views with ``image`` (B, 3, S, S), ``label`` (B, K, S, S) and, where there is
             padding, ``weight``.
-        exclusive: Whether classes exclude each other: the class with most votes wins, background included. Otherwise a
+        exclusive: Whether classes exclude each other: confidence is then the largest share, background's included. A
             class is there where more than half of the neighbours have it.
         k: Neighbours that vote.
         pool_size: Reference pixels, shared equally among the combinations of classes that gold shows.
@@ -212,13 +212,11 @@ class ReferenceLabeler:
         return labels[index].mean(1).t().reshape(-1, *features.shape[1:])
 
     def _decide(self, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mask (B, K, H, W) in [0, 1] and the share of the winning answer (B, 1, H, W)."""
+        """Return mask (B, K, H, W) in [0, 1], its class being there above 0.5, and the winner's share (B, 1, H, W)."""
         if not self.exclusive:
             return share, torch.maximum(share, 1 - share).amin(1, keepdim=True)
-        all_shares = torch.cat([1 - share.sum(1, keepdim=True), share], dim=1)
-        confidence, winner = all_shares.max(1)
-        mask = F.one_hot(winner, all_shares.shape[1]).movedim(-1, 1)[:, 1:].float()
-        return mask, confidence[:, None]
+        background = 1 - share.sum(1, keepdim=True)
+        return share, torch.cat([background, share], dim=1).amax(1, keepdim=True)
 
     def _reason(self, accepted: bool, score: float) -> str:
         if accepted:

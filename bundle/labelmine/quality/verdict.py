@@ -25,6 +25,8 @@ class Verdict:
         gate: Who draws which class.
         expected_dice: From signals to expected Dice; None where gold was too little to learn it.
         area_range: How large objects are in gold.
+        empty_dice: Expected Dice of an empty label: on how many of the held-out images where nothing was drawn gold
+            shows nothing either. 0 where that was too seldom to tell, as in sets that show an object in every image.
         source: The labeler that was examined: name, teacher, hash; a verdict says nothing of another one.
     """
 
@@ -32,6 +34,7 @@ class Verdict:
     expected_dice: ExpectedDice | None
     area_range: AreaRange
     source: Mapping[str, str]
+    empty_dice: float = 0.0
 
     def signals(self, label: Tensor, probability: Tensor, others: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return all signals (B,) of labels (B, K, H, W): those of ``label_signals`` and a labeler's ``others``."""
@@ -50,6 +53,7 @@ class Verdict:
             "expected_dice": self.expected_dice.to_json() if self.expected_dice else None,
             "area_range": asdict(self.area_range),
             "source": dict(self.source),
+            "empty_dice": self.empty_dice,
         }
         write_whole(path, json.dumps(content, indent=1).encode())
 
@@ -68,6 +72,7 @@ class Verdict:
                 expected_dice=ExpectedDice.from_json(learnt) if learnt else None,
                 area_range=AreaRange(tuple(area["low"]), tuple(area["high"])),
                 source=content["source"],
+                empty_dice=content["empty_dice"],
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from labelmine.workflows.mining import GATE_FILE
 logger = logging.getLogger(__name__)
 
 Batch = Mapping[str, Any]
+MIN_EMPTY = 5  # held-out images without a label below which it cannot be told whether empty labels are right
 
 
 class GateStage:
@@ -98,8 +100,11 @@ class GateStage:
         else:
             gate = trusting(self.class_names, SIZE_FROM)
         verdict = Verdict(gate=gate, expected_dice=None, area_range=area_range, source=self._source)
-        learnt = self._calibrate(batches, verdict) if known else self._calibrate_by_corruption(batches, verdict)
-        Verdict(**{**vars(verdict), "expected_dice": learnt}).save(path)
+        if known:
+            learnt, empty_dice = self._calibrate(batches, verdict)
+        else:
+            learnt, empty_dice = self._calibrate_by_corruption(batches, verdict), 0.0
+        replace(verdict, expected_dice=learnt, empty_dice=empty_dice).save(path)
         logger.info("gate: %s", gate.sentence())
         if gate.chosen == {"student"}:
             logger.warning("gate: the labeler does not help on held-out gold; the student's own masks take its place.")
@@ -132,17 +137,20 @@ class GateStage:
                     rows.append({"id": image_id, "class": name, "area": float(area[b, k]), **scores})
         return pd.DataFrame(rows)
 
-    def _calibrate(self, batches: Sequence[Batch], verdict: Verdict) -> ExpectedDice | None:
-        """Learn from the labels that the gated labeler gives to gold images."""
+    def _calibrate(self, batches: Sequence[Batch], verdict: Verdict) -> tuple[ExpectedDice | None, float]:
+        """Learn from the labels that the gated labeler gives to gold images; also how often empty ones are right."""
         gated = GatedLabeler(self.labeler, verdict, self.exclusive, min_score=0.0)
         signals, dice, groups = [], [], []
+        empty: list[float] = []
         for batch in batches:
             label = gated(batch, self.student)
             found = (label.mask > 0.5).flatten(1).any(1)
             signals.append({name: value[found] for name, value in label.signals.items()})
-            dice.append(class_dice(label.mask, batch["label"]).mean(1)[found])
+            right = class_dice(label.mask, batch["label"]).mean(1)
+            dice.append(right[found])
+            empty += (~(batch["label"] > 0.5).flatten(1).any(1))[~found].float().tolist()
             groups += [self._group(i) for i, f in zip(batch["id"], found.tolist(), strict=True) if f]
-        return _fit(signals, dice, groups)
+        return _fit(signals, dice, groups), float(np.mean(empty)) if len(empty) >= MIN_EMPTY else 0.0
 
     def _calibrate_by_corruption(self, batches: Sequence[Batch], verdict: Verdict) -> ExpectedDice | None:
         """Learn from gold masks made worse in known ways, as the labeler has no answer on these images."""
