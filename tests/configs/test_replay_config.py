@@ -57,7 +57,7 @@ def test_fractional_boxes_and_missing_points_are_on_record(
     images = str(phantom_folder(6) / "images")
     run_config(
         "label", dataset_dir=images, model_dir=str(mined.folder), output_dir=str(tmp_path / "out"), device="cpu",
-        teacher_weights=knobs["teacher_weights"], margin=0.13, tau=0.3, n_points=400, n_negative=2, min_size=4,
+        teacher_weights=knobs["teacher_weights"], margin=0.13, tau=0.3, n_points=80, n_negative=2, min_size=4,
         min_score=0.0, gate=False,
     )  # fmt: skip
     records = [json.loads(line) for line in (tmp_path / "out" / "labels" / "manifest.jsonl").read_text().splitlines()]

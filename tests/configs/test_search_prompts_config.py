@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from monai.bundle import ConfigParser
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
+import labelmine.teachers
 from labelmine.errors import ConfigError, DataError
+from labelmine.teachers import SamTeacher
 
 
 @pytest.fixture
@@ -65,9 +70,11 @@ def test_a_mask_choice_goes_to_the_teacher_of_another_overlay(tmp_path: Path, co
 
 
 def test_hidden_gold_is_for_studies(knobs: dict[str, Any], mined: Any, tmp_path: Path, run_config: Any) -> None:
-    run_config("search_prompts", **{**knobs, "gold": "hidden", "kinds_tried": [["box"]], "margins": [0.0]})
+    run_config(
+        "search_prompts", **{**knobs, "gold": "hidden", "limit": "null", "kinds_tried": [["box"]], "margins": [0.0]}
+    )
     ids = set(pd.read_csv(tmp_path / "out" / "trials_per_image.csv")["id"])
-    assert ids <= set(json.loads((mined.folder / "split.json").read_text())["unlabeled"])
+    assert ids == set(json.loads((mined.folder / "split.json").read_text())["unlabeled"])
 
 
 def test_another_search_in_the_same_folder_is_refused(
@@ -85,6 +92,7 @@ def test_another_search_in_the_same_folder_is_refused(
         ("model_dir", "nowhere", ConfigError, "model_dir: expected the output folder of a mine.yaml or train.yaml run"),
         ("gold", "test", ConfigError, "gold: expected 'val' or 'hidden'. Got: 'test'"),
         ("limit", 1, ConfigError, "limit: expected 2 images or more, or null for all. Got: 1"),
+        ("limit", "many", ConfigError, "limit: expected 2 images or more, or null for all. Got: many"),
         ("kind_tried", [], ConfigError, r"'kind_tried' \(did you mean 'kinds_tried'\?\)"),
     ],
 )
@@ -100,3 +108,44 @@ def test_other_images_than_the_run_s_are_refused(
 ) -> None:
     with refused(DataError, "holds a run on another split: the images, masks or groups found differ"):
         run_config("search_prompts", **knobs, dataset_dir=str(phantom_folder(12)))
+
+
+def small_sam(weights: str, device: str, preprocessing: Any = "sam") -> SamTeacher:
+    """What ``build_sam_teacher`` builds, in miniature and with random weights."""
+    torch.manual_seed(0)
+    encoder = ImageEncoderViT(
+        img_size=64, patch_size=16, embed_dim=32, depth=1, num_heads=2, out_chans=32,
+        norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
+    )  # fmt: skip
+    prompts = PromptEncoder(embed_dim=32, image_embedding_size=(4, 4), input_image_size=(64, 64), mask_in_chans=16)
+    transformer = TwoWayTransformer(depth=1, embedding_dim=32, mlp_dim=64, num_heads=2)
+    decoder = MaskDecoder(transformer_dim=32, transformer=transformer)
+    return SamTeacher(Sam(encoder, prompts, decoder).eval().to(device), preprocessing, name=weights)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "default"), [("teacher_sam", "best of three masks"), ("teacher_medsam", "single mask")]
+)
+def test_sam_is_asked_for_one_mask_and_for_the_best_of_three(
+    overlay: str, default: str, knobs: dict[str, Any], tmp_path: Path, run_config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelmine.teachers, "build_sam_teacher", small_sam)
+    del knobs["teacher_weights"]
+    run_config("search_prompts", overlay, **{**knobs, "limit": 3, "margins": [0.0]})
+    table = pd.read_csv(tmp_path / "out" / "trials.csv")
+    assert table["trial"][1].endswith(default)
+    assert (
+        table["trial"].str.endswith("single mask").sum()
+        == table["trial"].str.endswith("best of three masks").sum()
+        == 2
+    )
+    # A teacher of random weights answers differently with either, which shows that the choice reached it.
+    alone = table[table["trial"].str.startswith("box")]
+    assert alone["mean"].nunique() == 2
+
+
+@pytest.mark.parametrize("name", ["teacher_sam", "teacher_medsam", "teacher_hugging_face"])
+def test_a_teacher_s_overlay_only_changes_what_search_and_replay_have(name: str, config_files: Any) -> None:
+    overlay = ConfigParser.load_config_file(config_files(name)[0])
+    assert set(overlay) <= set(ConfigParser.load_config_file(config_files("search_prompts")[0]))
+    assert set(overlay) - {"prompt_kinds"} <= set(ConfigParser.load_config_file(config_files("replay")[0]))

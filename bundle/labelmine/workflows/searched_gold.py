@@ -67,14 +67,14 @@ def images_of_run(model_dir: str, dataset_dir: str | None, output_dir: str) -> I
     return replace(images, name="phantom") if dataset_dir is None else images
 
 
-def gold_items(images: ImageSet, gold: Gold = "val", limit: int | None = None, seed: int = 0) -> list[Item]:
+def gold_items(images: ImageSet, gold: Gold = "val", limit: int | str | None = None, seed: int = 0) -> list[Item]:
     """Return the images to search on.
 
     Args:
         images: The image set of a run.
         gold: ``val``: validation gold. ``hidden``: gold that ``labeled_fraction`` hid from training, for studies: in
             earnest nobody has it. Test gold stays clean either way.
-        limit: Images at most, drawn at random; None: all.
+        limit: Images at most, drawn at random; None, or the word ``null`` from the command line: all.
         seed: Of the draw.
 
     Raises:
@@ -83,11 +83,12 @@ def gold_items(images: ImageSet, gold: Gold = "val", limit: int | None = None, s
     """
     if gold not in ("val", "hidden"):
         raise ConfigError(f"gold: expected 'val' or 'hidden'. Got: '{gold}'")
-    if limit is not None and limit < 2:
+    most = None if limit in (None, "null") else limit
+    if most is not None and (not isinstance(most, int) or most < 2):
         raise ConfigError(f"limit: expected 2 images or more, or null for all. Got: {limit}")
     known = images.val if gold == "val" else [item for item in images.unlabeled if "dropped_label" in item]
     if not known:
         raise DataError(f"{images.name}: expected hidden gold, found none; give a run with --labeled_fraction below 1")
-    chosen = sorted(np.random.default_rng(seed).permutation(len(known))[:limit])
+    chosen = sorted(np.random.default_rng(seed).permutation(len(known))[:most])
     logger.info("search on %d of %d images with %s gold", len(chosen), len(known), gold)
     return [known[index] for index in chosen]
