@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,17 @@ def test_the_verdict_may_come_later_and_from_a_file(tmp_path: Path) -> None:
     verdict(learnt=learnt).save(tmp_path / "gate.json")
     assert gated.verdict == verdict(learnt=learnt)
     assert gated(batch(1), student_of(0.9 * square(4, 12))).score.tolist() == pytest.approx([0.7])
+
+
+def test_a_verdict_about_another_labeler_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "gate.json"
+    replace(verdict(), source={"labeler": "Fixed"}).save(path)
+    assert GatedLabeler(Fixed(square(0, 2)), path).verdict.source == {"labeler": "Fixed"}
+    replace(verdict(), source={"labeler": "PromptedLabeler", "teacher": "sam", "sha256": "1"}).save(path)
+    with pytest.raises(
+        ConfigError, match=r"gate\.json: expected a verdict about this labeler, {'labeler': 'Fixed'}\. Got"
+    ):
+        GatedLabeler(Fixed(square(0, 2)), path)(batch(1), student_of(square(0, 2)))
 
 
 @pytest.mark.parametrize(

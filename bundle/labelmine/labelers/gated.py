@@ -22,6 +22,13 @@ logger = logging.getLogger(__name__)
 Fallback = Literal["self", "none"]
 
 
+def source_of(labeler: Labeler) -> dict[str, str]:
+    """Return what a verdict is about: the labeler's kind and, where it has one, its teacher."""
+    teacher = getattr(labeler, "teacher", None)
+    source = {"labeler": type(labeler).__name__}
+    return source if teacher is None else {**source, "teacher": teacher.name, "sha256": teacher.weights_sha256}
+
+
 class GatedLabeler:
     """Label by what held-out gold says about a labeler.
 
@@ -78,9 +85,20 @@ class GatedLabeler:
 
     @property
     def verdict(self) -> Verdict:
-        """What was found on held-out gold."""
+        """What was found on held-out gold.
+
+        Raises:
+            DataError: When its file is missing or damaged.
+            ConfigError: When it is about another labeler.
+        """
         if not isinstance(self._verdict, Verdict):
-            self._verdict = Verdict.load(Path(self._verdict))
+            verdict, own = Verdict.load(Path(self._verdict)), source_of(self.labeler)
+            if verdict.source and dict(verdict.source) != own:
+                raise ConfigError(
+                    f"{Path(self._verdict).name}: expected a verdict about this labeler, {own}. Got one about "
+                    f"{dict(verdict.source)}. Label with the labeler of that run, or without its gate (--gate false)."
+                )
+            self._verdict = verdict
         return self._verdict
 
     def prepare(self, student: StudentNetwork) -> None:

@@ -18,6 +18,7 @@ from labelmine.evaluation import write_table
 from labelmine.evaluation.summary import SIZE_FROM
 from labelmine.labelers import GatedLabeler, Labeler
 from labelmine.labelers.base import StudentNetwork
+from labelmine.labelers.gated import source_of
 from labelmine.labelers.prediction import predict
 from labelmine.quality import (
     AreaRange,
@@ -99,7 +100,7 @@ class GateStage:
             gate = decide(table, self.class_names, SIZE_FROM, self.margin)
         else:
             gate = trusting(self.class_names, SIZE_FROM)
-        verdict = Verdict(gate=gate, expected_dice=None, area_range=area_range, source=self._source)
+        verdict = Verdict(gate=gate, expected_dice=None, area_range=area_range, source=source_of(self.labeler))
         if known:
             learnt, empty_dice = self._calibrate(batches, verdict)
         else:
@@ -165,13 +166,6 @@ class GateStage:
 
     def _group(self, image_id: str) -> str:
         return self.groups.get(image_id, image_id)
-
-    @property
-    def _source(self) -> dict[str, str]:
-        """What the verdict is about: the labeler's class and its teacher."""
-        teacher = getattr(self.labeler, "teacher", None)
-        source = {"labeler": type(self.labeler).__name__}
-        return source if teacher is None else {**source, "teacher": teacher.name, "sha256": teacher.weights_sha256}
 
     def _moved(self, batch: Batch) -> dict[str, Any]:
         return {key: value.to(self.device) if isinstance(value, Tensor) else value for key, value in batch.items()}
