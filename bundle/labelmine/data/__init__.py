@@ -2,7 +2,7 @@
 
 from labelmine.data.classes import ClassMap, ClassSpec
 from labelmine.data.duplicates import Pair, near_duplicates
-from labelmine.data.headers import slice_index
+from labelmine.data.headers import pixel_spacing, slice_index
 from labelmine.data.image_set import ImageSet, prepare_image_set
 from labelmine.data.integrity import CheckedItems, check_items
 from labelmine.data.intensities import Window
@@ -30,6 +30,7 @@ __all__ = [
     "check_items",
     "find_items",
     "near_duplicates",
+    "pixel_spacing",
     "prepare_image_set",
     "read_image",
     "read_label",

@@ -1,18 +1,22 @@
-"""What a file holds, read from its name and header alone: its kind, its frames, whose it is."""
+"""What a file holds, read from its name and header alone: its kind, its frames, whose it is, the size of a pixel."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import Literal, TypeVar
 
 import nibabel as nib
+import numpy as np
 import pydicom
+from pydicom.dataset import Dataset
 from pydicom.misc import is_dicom
 from pydicom.uid import SegmentationStorage
 
+from labelmine.data.items import Item
 from labelmine.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -25,6 +29,12 @@ DICOM_SUFFIXES = (".dcm", ".dicom")
 #: Files that lie beside images and are not worth opening to see whether they are DICOM without suffix.
 OTHER_SUFFIXES = (".csv", ".json", ".jsonl", ".txt", ".md", ".xml", ".html", ".yaml", ".yml", ".pdf", ".zip", ".xlsx")
 _DICOM_TAGS = ["SOPClassUID", "NumberOfFrames", "PatientID", "StudyInstanceUID"]
+_FRAME_GROUPS = ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"]
+_SPACING_TAGS = ["PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", *_FRAME_GROUPS]
+#: Millimetres per unit of a NIfTI affine; ``unknown`` is read as mm, as nibabel and ITK do.
+_NIFTI_UNITS = {"meter": 1000.0, "micron": 0.001}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,10 +88,54 @@ def read_header(path: Path, slice_axis: int = -1) -> Header:
     kind = file_kind(path)
     if kind == "picture" or kind is None:
         return Header()
+    return _guarded(path, lambda: _nifti_header(path, slice_axis) if kind == "nifti" else _dicom_header(path))
+
+
+def pixel_spacing(item: Item, slice_axis: int = -1) -> tuple[float, float] | None:
+    """Read how far apart the pixels of an item's image, and so of its masks, lie in the patient.
+
+    NIfTI: the lengths of the affine's columns for the two axes of the slice, in the order of ``read_image``. DICOM:
+    Pixel Spacing, of the frame for enhanced objects. Imager Pixel Spacing is not used: it holds on the detector, where
+    a projection is larger than the patient. Neither is a Pixel Spacing equal to it or to Nominal Scanned Pixel Spacing,
+    which PS3.3 10.7.1.1 defines as not corrected for that magnification. PNG, JPEG, BMP and TIFF give none: their
+    resolution is that of a print.
+
+    Args:
+        item: Item with ``image``, and ``frame`` for a frame or slice.
+        slice_axis: Axis along which NIfTI volumes are cut, counted without axes of size 1.
+
+    Returns:
+        (row, column): millimetres from one row of pixels to the next, and from one column to the next; ``None`` where
+        the file does not say.
+
+    Raises:
+        DataError: A header that cannot be read, or a slice that the volume does not have; names the file.
+    """
+    path = Path(item["image"])
+    kind = file_kind(path)
+    if kind == "picture" or kind is None:
+        return None
+    frame = item.get("frame")
+    try:
+        lengths = _guarded(
+            path,
+            lambda: _nifti_spacing(path, frame, slice_axis) if kind == "nifti" else _dicom_spacing(path, frame or 0),
+        )
+    except DataError as error:
+        raise DataError(f"{path.name}: {error}") from error
+    if len(lengths) != 2 or not all(math.isfinite(length) and length > 0 for length in lengths):
+        return None
+    return lengths[0], lengths[1]
+
+
+def _guarded(path: Path, read: Callable[[], T]) -> T:
+    """Turn whatever a damaged header raises into a DataError."""
+    if not path.is_file():
+        raise DataError("file does not exist; correct its path")
     if path.stat().st_size == 0:
         raise DataError("file is empty (0 bytes); copy it again")
     try:
-        return _nifti_header(path, slice_axis) if kind == "nifti" else _dicom_header(path)
+        return read()
     except DataError:
         raise
     except Exception as error:  # nibabel and pydicom raise whatever a damaged header happens to trip
@@ -105,6 +159,34 @@ def _dicom_header(path: Path) -> Header:
         patient=str(dataset.get("PatientID") or ""),
         study=str(dataset.get("StudyInstanceUID") or ""),
     )
+
+
+def _nifti_spacing(path: Path, frame: int | None, slice_axis: int) -> list[float]:
+    volume = nib.load(path)
+    axes = [axis for axis, part in enumerate(slice_index(volume.shape, frame, slice_axis)) if isinstance(part, slice)]
+    scale = _NIFTI_UNITS.get(volume.header.get_xyzt_units()[0], 1.0)
+    lengths = np.linalg.norm(volume.affine[:3, :3], axis=0) * scale
+    # An axis beyond the third is time or channels, which have no length.
+    return [float(lengths[axis]) for axis in axes if axis < 3]
+
+
+def _dicom_spacing(path: Path, frame: int) -> list[float]:
+    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_SPACING_TAGS)
+    shared, per_frame = (dataset.get(name) or [] for name in _FRAME_GROUPS)
+    groups = [*shared[:1], *per_frame[frame : frame + 1]]
+    sources = [dataset, *(measures for group in groups for measures in group.get("PixelMeasuresSequence") or [])]
+    given = next(filter(None, (_numbers(source, "PixelSpacing") for source in reversed(sources))), [])
+    uncorrected = [_numbers(dataset, name) for name in ("ImagerPixelSpacing", "NominalScannedPixelSpacing")]
+    return [] if given in uncorrected else given
+
+
+def _numbers(dataset: Dataset, name: str) -> list[float]:
+    """Values of an attribute; none where it is absent or holds no numbers, which need not stop an evaluation."""
+    try:
+        return [float(value) for value in np.atleast_1d(dataset.get(name) or [])]
+    except (TypeError, ValueError):
+        logger.warning("DICOM attribute %s holds no numbers; taken as unknown", name)
+        return []
 
 
 def slice_index(shape: Sequence[int], frame: int | None, slice_axis: int = -1) -> tuple[int | slice, ...]:
