@@ -11,7 +11,8 @@ from PIL import Image
 from scipy import ndimage
 
 from labelmine.errors import DataError
-from labelmine.evaluation.metrics import area_fraction, count_lesions, dice_iou, evaluate_masks
+from labelmine.evaluation.lesions import count_lesions
+from labelmine.evaluation.metrics import area_fraction, dice_iou, evaluate_masks
 
 pair_of_masks = hnp.array_shapes(min_dims=3, max_dims=3, max_side=6).flatmap(
     lambda shape: st.tuples(hnp.arrays(bool, shape), hnp.arrays(bool, shape))

@@ -9,7 +9,7 @@ from typing import Any
 
 from labelmine.evaluation.context import Epoch, GateSummary, PseudoLabelSummary, ReportContext
 from labelmine.evaluation.redaction import without_folders
-from labelmine.evaluation.summary import SIZE_LABELS, paired_difference
+from labelmine.evaluation.summary import SIZE_FROM, SIZE_LABELS, paired_difference
 
 # Below this many test images a mean is too uncertain to rely on, and the page says so. Our choice.
 FEW_IMAGES = 20
@@ -60,10 +60,40 @@ def result_grid(summaries: Summaries) -> Grid:
         ("standard deviation", *(number(s["dice"]["std"]) for s in summaries.values())),
         ("Dice, median", *(number(s["dice"]["median"]) for s in summaries.values())),
         ("IoU, mean", *(number(s["iou"]["mean"]) for s in summaries.values())),
+        *_surface_rows(summaries),
         ("test images", *(str(s["dice"]["n"]) for s in summaries.values())),
         ("of these without a lesion", *(str(s["n_empty_gold"]) for s in summaries.values())),
     ]
     return Grid("Gold test images", ("", *summaries), rows)
+
+
+def _surface_rows(summaries: Summaries) -> list[tuple[str, ...]]:
+    """Distances between outlines; none where no spacing is known."""
+    if not all("hd95" in summary for summary in summaries.values()):
+        return []
+    rows = [
+        ("Hausdorff 95, mean (mm)", *(number(s["hd95"]["mean"]) for s in summaries.values())),
+        ("surface Dice, mean", *(number(s["surface_dice"]["mean"]) for s in summaries.values())),
+    ]
+    if any(summary["hd95"]["n_undefined"] for summary in summaries.values()):
+        rows.append(("images without a distance", *(str(s["hd95"]["n_undefined"]) for s in summaries.values())))
+    return rows
+
+
+def lesion_grid(summaries: Summaries) -> Grid | None:
+    """Lesions found by their own size, and lesions invented; None where lesions were not counted."""
+    if not summaries or not all("lesion_recall" in summary for summary in summaries.values()):
+        return None
+    recalls = [summary["lesion_recall"] for summary in summaries.values()]
+    labels = {name: SIZE_LABELS[name] for name in SIZE_FROM} | {"all": "all sizes"}
+    rows = [
+        (label, str(recalls[0][name]["n"]), *(number(recall[name]["recall"]) for recall in recalls))
+        for name, label in labels.items()
+        if recalls[0][name]["n"]
+    ]
+    false = (number(summary["false_lesions"]["mean"]) for summary in summaries.values())
+    rows.append(("false lesions per image", "", *false))
+    return Grid("Part of the lesions found, by the lesion's own size", ("", "lesions", *summaries), rows)
 
 
 def breakdown_grid(

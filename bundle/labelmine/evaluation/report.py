@@ -61,9 +61,14 @@ def _view(context: ReportContext, folder: Path) -> dict[str, Any]:
         "results": page.result_grid(summaries) if summaries else None,
         "breakdowns": [
             grid
-            for grid in (page.breakdown_grid(summaries, "classes", "Mean Dice by class"), page.size_grid(summaries))
+            for grid in (
+                page.breakdown_grid(summaries, "classes", "Mean Dice by class"),
+                page.size_grid(summaries),
+                page.lesion_grid(summaries),
+            )
             if grid
         ],
+        "has_distances": any("hd95" in summary for summary in summaries.values()),
         "plots": _plots(context, summaries, folder),
         "test_cases": _cases(context.test_cases, "test", folder),
         "pseudo_cases": _cases(context.pseudo_cases, "pseudo", folder),

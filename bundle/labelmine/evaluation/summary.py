@@ -1,4 +1,4 @@
-"""From per-image rows to the figures of `metrics.json`: mean, spread, bootstrap interval, lesion size."""
+"""From per-image rows to the figures of `metrics.json`: mean, spread, bootstrap interval, lesions by size."""
 
 from __future__ import annotations
 
@@ -36,9 +36,13 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
 
     Returns:
         ``{"dice": {"mean", "std", "n", "median", "ci95": [low, high]}, "iou": {...}, "n_empty_gold", "n_groups",
-        "by_size": {"small": {...dice}, "medium", "large", "empty"}, "classes": {name: {...dice}}}``. Sizes without
-        images are left out, and ``classes`` is there for K > 1 only. ``std`` is the sample's (n - 1); what cannot be
-        estimated is NaN, which `write_metrics` turns into null.
+        "by_size": {"small": {...dice}, "medium", "large", "empty"}, "classes": {name: {...dice}},
+        "lesion_recall": {"small": {"found", "n", "recall"}, "medium", "large", "all"}, "false_lesions": {...},
+        "hd95": {..., "n_undefined"}, "surface_dice": {...}}``. Sizes without images are left out of ``by_size``, and
+        ``classes`` is there for K > 1 only. ``lesion_recall`` pools the lesions of all images; ``false_lesions`` is per
+        image. ``hd95`` (mm) and ``surface_dice`` are there only where the spacing of any image is known, and are about
+        those images; ``n_undefined`` of them have no distance, as one mask of a class was empty. ``std`` is the
+        sample's (n - 1); what cannot be estimated is NaN, which `write_metrics` turns into null.
     """
     sizes = lesion_size(table)
     by_size = {name: table[sizes == name] for name in SIZE_LABELS if (sizes == name).any()}
@@ -52,7 +56,9 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     classes = [column for column in table.columns if column.startswith("dice_")]
     if classes:
         summary["classes"] = {name.removeprefix("dice_"): statistics(table, name, seed) for name in classes}
-    return summary
+    if "false_lesions" in table:
+        summary |= {"lesion_recall": lesion_recall(table), "false_lesions": statistics(table, "false_lesions", seed)}
+    return summary | _surface(table, seed)
 
 
 def statistics(table: pd.DataFrame, column: str, seed: int = 0) -> dict[str, Any]:
@@ -101,6 +107,19 @@ def lesion_size(table: pd.DataFrame) -> pd.Series[str]:
     return sizes.mask(table["gold_empty"].astype(bool), "empty")
 
 
+def lesion_recall(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Part of the gold lesions of all images together that is found, by the lesions' own size, and of ``all``.
+
+    Returns:
+        ``{"small": {"found", "n", "recall"}, "medium", "large", "all"}``; recall is NaN where there are no lesions.
+    """
+    counts = {size: (int(table[f"found_{size}"].sum()), int(table[f"lesions_{size}"].sum())) for size in SIZE_FROM}
+    counts["all"] = (sum(found for found, _ in counts.values()), sum(n for _, n in counts.values()))
+    return {
+        size: {"found": found, "n": n, "recall": found / n if n else math.nan} for size, (found, n) in counts.items()
+    }
+
+
 def best_median_worst(table: pd.DataFrame, column: str = "dice") -> dict[str, str]:
     """Ids of the best, median and worst image; ties go by id, and no image is named twice (a set may have fewer)."""
     ranked = table.sort_values([column, "id"], ascending=[False, True])["id"].tolist()
@@ -121,6 +140,18 @@ def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write the per-image rows as CSV, whole or not at all."""
     write_whole(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
+
+
+def _surface(table: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """Distances between outlines, over the images whose spacing is known: only there surface Dice is a number."""
+    known = table[table["surface_dice"].notna()] if "surface_dice" in table else table[:0]
+    if known.empty:
+        return {}
+    defined = known[known["hd95"].notna()]
+    return {
+        "hd95": statistics(defined, "hd95", seed) | {"n_undefined": len(known) - len(defined)},
+        "surface_dice": statistics(known, "surface_dice", seed),
+    }
 
 
 def _interval(table: pd.DataFrame, values: np.ndarray, seed: int) -> list[float]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from labelmine.data import ImageSet, Item, LoadItem, read_label
+from labelmine.data import ImageSet, Item, LoadItem, pixel_spacing, read_label
 from labelmine.evaluation import evaluate_masks
 from labelmine.labelers import PromptedLabeler
 from labelmine.labelers.prediction import predict
@@ -74,14 +74,21 @@ def evaluate(predictor: Predictor, items: Sequence[Item], images: ImageSet, desc
 
 
 def compare(masks: Iterable[tuple[Item, NDArray[np.bool_]]], images: ImageSet) -> pd.DataFrame:
-    """Compare masks (K, H, W) at original size with the gold, or the dropped gold, of their items."""
+    """Compare masks (K, H, W) at original size with the gold, or the dropped gold, of their items.
+
+    Distances in millimetres are given for the items whose image file says how large a pixel is.
+    """
+    spacings: dict[str, tuple[float, float]] = {}
 
     def pairs() -> Iterator[tuple[str, NDArray[np.bool_], NDArray[np.bool_]]]:
         for item, mask in masks:
+            # Read beside its pair, so that only headers of images that are compared are opened.
+            if (spacing := pixel_spacing(item, images.slice_axis)) is not None:
+                spacings[item["id"]] = spacing
             yield item["id"], mask, gold_of(item, images)
 
     groups = {item["id"]: item["group"] for item in images.items}
-    return evaluate_masks(pairs(), class_names=list(images.classes.names), groups=groups)
+    return evaluate_masks(pairs(), class_names=list(images.classes.names), groups=groups, spacings=spacings)
 
 
 def gold_of(item: Item, images: ImageSet) -> NDArray[np.bool_]:
