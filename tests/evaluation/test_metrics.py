@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from scipy import ndimage
 
-from labelmine.errors import DataError
-from labelmine.evaluation.lesions import count_lesions
-from labelmine.evaluation.metrics import area_fraction, dice_iou, evaluate_masks
+from labelmine.errors import ConfigError, DataError
+from labelmine.evaluation.lesions import count_lesions, lesion_facts
+from labelmine.evaluation.metrics import COLUMNS, area_fraction, dice_iou, evaluate_masks
+from labelmine.evaluation.surface import surface_scores
 
 pair_of_masks = hnp.array_shapes(min_dims=3, max_dims=3, max_side=6).flatmap(
     lambda shape: st.tuples(hnp.arrays(bool, shape), hnp.arrays(bool, shape))
@@ -101,7 +104,56 @@ def test_diagonal_pixels_are_one_lesion() -> None:
 def test_uint8_masks_of_0_and_1_are_accepted_and_no_pairs_give_an_empty_table() -> None:
     mask = np.eye(4, dtype=np.uint8)[None]
     assert evaluate_masks([("a", mask, mask)]).loc[0, "dice"] == 1
-    assert {"id", "dice", "gold_empty"} <= set(evaluate_masks([]).columns)
+    assert evaluate_masks([]).columns.tolist() == evaluate_masks([("a", mask, mask)]).columns.tolist() == COLUMNS
+
+
+def test_rows_hold_lesions_and_distances_where_spacing_is_known() -> None:
+    gold = np.zeros((2, 20, 20), dtype=bool)
+    gold[0, 2:9, 2:9] = gold[1, 12:15, 12:15] = True
+    pred = np.roll(gold, 2, axis=1)
+    table = evaluate_masks([("a", pred, gold), ("b", pred, gold)], ["x", "y"], spacings={"b": (3.0, 0.5)})
+    bare, known = table.iloc[0], table.iloc[1]
+    for name, value in lesion_facts(pred, gold).items():
+        assert bare[name] == known[name] == value
+    distance, dice = surface_scores(pred, gold, (3.0, 0.5))
+    assert (known["hd95_x"], known["hd95_y"], known["hd95"]) == (*distance, distance.mean())
+    assert (known["surface_dice_x"], known["surface_dice"]) == (dice[0], dice.mean())
+    assert bare[["hd95", "surface_dice", "hd95_x"]].isna().all()
+
+
+def test_a_class_without_a_distance_leaves_the_image_without() -> None:
+    gold = np.zeros((2, 8, 8), dtype=bool)
+    gold[:, 2:5, 2:5] = True
+    pred = gold.copy()
+    pred[1] = False
+    row = evaluate_masks([("a", pred, gold)], ["x", "y"], spacings={"a": (1.0, 1.0)}).iloc[0]
+    assert math.isnan(row["hd95"])
+    assert (row["hd95_x"], row["surface_dice"]) == (0.0, 0.5)
+
+
+def test_the_tolerance_is_a_knob() -> None:
+    gold = np.zeros((1, 16, 16), dtype=bool)
+    gold[0, 4:10, 4:10] = True
+    pairs = [("a", np.roll(gold, 3, axis=1), gold)]
+    scores = [evaluate_masks(pairs, spacings={"a": (1.0, 1.0)}, tolerance=t)["surface_dice"][0] for t in (0, 2, 3)]
+    assert scores == sorted(scores)
+    assert scores[0] < scores[1] < scores[2] == 1
+    with pytest.raises(ConfigError, match=r"tolerance: expected 0 or more millimetres, got -1"):
+        evaluate_masks([], tolerance=-1)
+
+
+def test_a_generator_may_fill_the_spacings_and_errors_name_the_image() -> None:
+    mask = np.ones((1, 4, 4), dtype=bool)
+    spacings: dict[str, tuple[float, float]] = {}
+
+    def pairs() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        for name, length in (("a", 1.0), ("b", 0.0)):
+            spacings[name] = (length, length)
+            yield name, mask, mask
+
+    assert evaluate_masks([next(pairs())], spacings=spacings).loc[0, "hd95"] == 0
+    with pytest.raises(DataError, match=r"image 'b': spacing: expected \(row, column\)"):
+        evaluate_masks(pairs(), spacings=spacings)
 
 
 def test_a_doubled_image_is_refused_and_errors_name_the_image() -> None:

@@ -12,6 +12,7 @@ from labelmine.atomic import write_whole
 from labelmine.errors import DataError
 from labelmine.evaluation.summary import (
     best_median_worst,
+    lesion_recall,
     lesion_size,
     paired_difference,
     summarise,
@@ -96,6 +97,51 @@ def test_classes_are_summed_up_where_there_are_several() -> None:
         {"head": 0.5, "tail": 0.7}
     )
     assert "classes" not in summarise(table_of([0.5]))
+
+
+def with_lesions(table: pd.DataFrame, small: list[tuple[int, int]], false: list[int]) -> pd.DataFrame:
+    """Rows with (found, lesions) of the small size, one found large lesion each, and no medium one."""
+    found, lesions = np.transpose(small)
+    return table.assign(
+        lesions_small=lesions, lesions_medium=0, lesions_large=1,
+        found_small=found, found_medium=0, found_large=1, false_lesions=false,
+    )  # fmt: skip
+
+
+def test_lesion_recall_pools_the_lesions_of_all_images() -> None:
+    table = with_lesions(table_of([0.5] * 3), [(1, 1), (0, 6), (1, 1)], [0, 3, 0])
+    summary = summarise(table)
+    assert summary["lesion_recall"] == lesion_recall(table)
+    assert summary["lesion_recall"]["small"] == {"found": 2, "n": 8, "recall": 0.25}  # the mean of images is 2 / 3
+    assert summary["lesion_recall"]["all"] == {"found": 5, "n": 11, "recall": 5 / 11}
+    assert summary["lesion_recall"]["medium"]["n"] == 0
+    assert math.isnan(summary["lesion_recall"]["medium"]["recall"])
+    assert summary["false_lesions"]["mean"] == 1
+    assert not {"lesion_recall", "false_lesions"} & set(summarise(table_of([0.5])))
+
+
+def test_distances_are_summed_up_where_they_are_known() -> None:
+    hd95, surface = [1.0, math.nan, 4.0, math.nan], [0.9, 0.0, 0.6, math.nan]
+    summary = summarise(table_of([0.5] * 4).assign(hd95=hd95, surface_dice=surface))
+    assert {key: summary["hd95"][key] for key in ("mean", "median", "n", "n_undefined")} == {
+        "mean": 2.5, "median": 2.5, "n": 2, "n_undefined": 1,
+    }  # fmt: skip
+    assert summary["surface_dice"]["mean"] == pytest.approx(0.5)
+    assert summary["surface_dice"]["n"] == 3
+    low, high = summary["hd95"]["ci95"]
+    assert 1 <= low <= high <= 4
+
+
+def test_sets_without_spacing_have_no_distances() -> None:
+    unknown = table_of([0.5, 0.6]).assign(hd95=math.nan, surface_dice=math.nan)
+    for table in (unknown, table_of([0.5]), table_of([]).assign(hd95=[], surface_dice=[])):
+        assert not {"hd95", "surface_dice"} & set(summarise(table))
+
+
+def test_no_distance_at_all_is_nan() -> None:
+    summary = summarise(table_of([0.0, 0.0]).assign(hd95=math.nan, surface_dice=0.0))
+    assert (summary["hd95"]["n"], summary["hd95"]["n_undefined"]) == (0, 2)
+    assert math.isnan(summary["hd95"]["mean"])
 
 
 def test_paired_difference_matches_images_by_id() -> None:
