@@ -256,6 +256,37 @@ def test_several_classes_have_their_table(tmp_path: Path) -> None:
     assert ">tail<" in html
 
 
+def test_lesions_found_have_their_table() -> None:
+    recall = {name: {"found": 3, "n": n, "recall": 3 / n} for name, n in (("small", 4), ("large", 12), ("all", 16))}
+    recall["medium"] = {"found": 0, "n": 0, "recall": float("nan")}
+    grid = words.lesion_grid({"student": {"lesion_recall": recall, "false_lesions": {"mean": 0.5}}})
+    assert grid is not None
+    assert grid.header == ("", "lesions", "student")
+    assert grid.rows == [
+        ("small, under 2 %", "4", "0.750"),
+        ("large, 10 % or more", "12", "0.250"),
+        ("all sizes", "16", "0.188"),
+        ("false lesions per image", "", "0.500"),
+    ]
+    assert words.lesion_grid({"student": {"dice": {}}}) is None
+    assert words.lesion_grid({}) is None
+
+
+def test_distances_are_shown_only_where_spacing_is_known(tmp_path: Path) -> None:
+    pairs = [("a", disc(20), disc(24)), ("b", disc(24), np.zeros_like(disc(24)))]
+    pages = []
+    for name, spacings in (("with", {"a": (0.5, 0.5), "b": (0.5, 0.5)}), ("without", None)):
+        rows = evaluate_masks(pairs, spacings=spacings)
+        context = ReportContext(dataset="x", seed=0, tables={"s": rows})
+        pages.append(write_report(tmp_path / name, context).read_text(encoding="utf-8"))
+    cells = dict(re.findall(r'<th scope="row">([^<]+)</th><td>([^<]+)</td>', pages[0]))
+    assert cells["Hausdorff 95, mean (mm)"] == "2.000"
+    assert cells["images without a distance"] == "1"
+    assert "surface Dice, mean" in cells
+    assert all("lesions" in html and "false lesions per image" in html for html in pages)
+    assert not any(word in pages[1] for word in ("Hausdorff", "surface Dice", "without a distance", "millimetre"))
+
+
 @pytest.mark.shared
 def test_real_polyps(shared_data: Path, tmp_path: Path) -> None:
     root = shared_data / "kvasir_seg"
