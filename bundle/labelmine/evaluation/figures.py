@@ -38,7 +38,7 @@ def learning_curve(histories: Mapping[str, Sequence[Epoch]], key: str, title: st
         title: Heading.
         unit_range: Whether the axis shows all of [0, 1].
     """
-    figure, axes = _plot(title, "epoch")
+    figure, axes = plot(title, "epoch")
     for (name, history), (colour, line, marker) in zip(histories.items(), _styles(len(histories)), strict=True):
         known = [(epoch["epoch"], epoch[key]) for epoch in history if {"epoch", key} <= set(epoch)]
         every = max(1, len(known) // 10)
@@ -57,7 +57,7 @@ def reliability(bins: pd.DataFrame) -> bytes:
     Args:
         bins: ``expected``, ``observed`` and ``n`` of each bin.
     """
-    figure, axes = _plot("Do scores tell the truth? Observed Dice by expected Dice", "expected Dice (score)")
+    figure, axes = plot("Do scores tell the truth? Observed Dice by expected Dice", "expected Dice (score)")
     axes.plot([0, 1], [0, 1], ":", color="#555555", label="perfectly calibrated")
     sizes = 30 + 170 * bins["n"] / bins["n"].max()
     colour, line, marker = STUDENT_STYLES[1]
@@ -80,7 +80,7 @@ def dice_by_image(tables: Mapping[str, pd.DataFrame]) -> bytes:
     first = next(iter(tables.values())).sort_values(["dice", "id"]).reset_index(drop=True)
     columns = {name: table.set_index("id")["dice"].reindex(first["id"]).to_numpy() for name, table in tables.items()}
     values, x = np.stack(list(columns.values())), np.arange(len(first))
-    figure, axes = _plot("Dice of each test image (lines: means)", f"images, sorted by {next(iter(tables))}")
+    figure, axes = plot("Dice of each test image (lines: means)", f"images, sorted by {next(iter(tables))}")
     axes.vlines(x, values.min(axis=0), values.max(axis=0), color="#b8bec6", linewidth=1, zorder=1)
     size = float(np.clip(1800 / max(len(first), 1), 6, 30))
     for (name, dice), (colour, line, marker) in zip(columns.items(), _styles(len(columns)), strict=True):
@@ -140,6 +140,20 @@ def outlines(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.float64]]:
     return [line[:, ::-1] for line in found]
 
 
+def plot(title: str, x_label: str) -> tuple[Figure, Axes]:
+    """An empty plot in the style of the pages."""
+    # Small paper with normal type, so that the words stay readable at the width of a phone.
+    figure = Figure(figsize=(5.6, 3.3), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=11, loc="left")
+    axes.set_xlabel(x_label, fontsize=10)
+    axes.tick_params(labelsize=9)
+    axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
 def encode(figure: Figure, kind: Literal["png", "webp"] = "png") -> bytes:
     """Encode a figure; the same figure gives the same bytes, as no date and no library version is written."""
     FigureCanvasAgg(figure)
@@ -192,16 +206,3 @@ def _draw_prompts(axes: Axes, case: Case) -> None:
 def _styles(count: int) -> list[tuple[str, str, str]]:
     # A student alone is drawn solid; dashed lines mean "the one compared with".
     return STUDENT_STYLES[1:2] if count == 1 else [STUDENT_STYLES[i % len(STUDENT_STYLES)] for i in range(count)]
-
-
-def _plot(title: str, x_label: str) -> tuple[Figure, Axes]:
-    # Small paper with normal type, so that the words stay readable at the width of a phone.
-    figure = Figure(figsize=(5.6, 3.3), layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title, fontsize=11, loc="left")
-    axes.set_xlabel(x_label, fontsize=10)
-    axes.tick_params(labelsize=9)
-    axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

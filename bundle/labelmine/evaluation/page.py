@@ -123,9 +123,9 @@ def pseudo_label_sentences(summary: PseudoLabelSummary) -> list[str]:
     total = summary.accepted + summary.rejected
     source = f" ({without_folders(summary.source)})" if summary.source else ""
     lines = [f"{summary.accepted} of {total} pseudo labels were accepted{source}."]
-    if summary.dice and _known(summary.dice.get("mean")):
+    if summary.dice and known(summary.dice.get("mean")):
         line = f"Against gold that was hidden from training, they reach a mean Dice of {number(summary.dice['mean'])}"
-        if summary.student_dice and _known(summary.student_dice.get("mean")):
+        if summary.student_dice and known(summary.student_dice.get("mean")):
             line += f"; the student's own masks reach {number(summary.student_dice['mean'])}"
         lines.append(f"{line} ({_images(summary.dice.get('n', 0), 'image')}).")
     return lines
@@ -165,7 +165,7 @@ def label_curves(history: Sequence[Epoch]) -> dict[str, list[dict[str, float]]]:
     """Lines of the figure of pseudo labels by epoch; those without a known value are left out."""
     names = {"Dice against hidden gold": "dice", "score": "score", "fraction accepted": "accepted"}
     curves = {
-        name: [{"epoch": row["epoch"], "value": row[key]} for row in history if _known(row.get(key))]
+        name: [{"epoch": row["epoch"], "value": row[key]} for row in history if known(row.get(key))]
         for name, key in names.items()
     }
     return {name: rows for name, rows in curves.items() if rows}
@@ -203,12 +203,12 @@ def config_rows(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, 
 
 def number(value: float | None) -> str:
     """Three decimals, or a dash where the figure is not known."""
-    return f"{value:.3f}" if _known(value) else UNKNOWN
+    return f"{value:.3f}" if known(value) else UNKNOWN
 
 
 def interval(ends: list[float | None]) -> str:
     """``0.651 to 0.742``."""
-    return f"{number(ends[0])} to {number(ends[1])}" if all(map(_known, ends)) else UNKNOWN
+    return f"{number(ends[0])} to {number(ends[1])}" if all(map(known, ends)) else UNKNOWN
 
 
 def duration(seconds: float) -> str:
@@ -217,11 +217,23 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
 
 
+def signed(value: float | None) -> str:
+    """Three decimals with a plus or a minus, or a dash where the figure is not known."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def known(value: float | None) -> bool:
+    """Whether there is a figure."""
+    return value is not None and math.isfinite(value)
+
+
 def _comparison(context: ReportContext) -> list[str]:
     delta = paired_difference(context.tables["supervised"], context.tables["mined"], context.seed)
     low, high = delta["ci95"]
-    lines = [f"Mining changed the mean Dice by {_signed(delta['mean'])}{_interval_note(delta['ci95'], signed=True)}."]
-    if _known(low) and low <= 0 <= high:
+    lines = [f"Mining changed the mean Dice by {signed(delta['mean'])}{_interval_note(delta['ci95'], signed=True)}."]
+    if known(low) and low <= 0 <= high:
         lines.append("The interval includes zero: on these images the two students cannot be told apart.")
     lines.append(
         f"With mining {_images(delta['better'], 'image')} came out better, {delta['worse']} worse, "
@@ -235,15 +247,7 @@ def _images(count: int, noun: str = "gold test image") -> str:
 
 
 def _interval_note(ends: list[float], signed: bool = False) -> str:
-    if not all(map(_known, ends)):
+    if not all(map(known, ends)):
         return ""
-    low, high = (_signed(end) if signed else number(end) for end in ends)
+    low, high = (signed(end) if signed else number(end) for end in ends)
     return f" (95 % interval {low} to {high})"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _known(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)

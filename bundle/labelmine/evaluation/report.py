@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
 from labelmine.atomic import write_whole
 from labelmine.evaluation import figures, page
 from labelmine.evaluation.context import Case, ReportContext
 from labelmine.evaluation.redaction import without_folders
+from labelmine.evaluation.rendering import Picture, embed, panels, render
 from labelmine.evaluation.summary import summarise
 
 logger = logging.getLogger(__name__)
-_TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An embedded picture: data URL, what it shows for those who cannot see it, and its heading."""
-
-    source: str
-    alt: str
-    title: str = ""
 
 
 def write_report(output_dir: Path, context: ReportContext) -> Path:
@@ -43,7 +31,7 @@ def write_report(output_dir: Path, context: ReportContext) -> Path:
         Path of the page. An earlier page is replaced once the new one is whole.
     """
     folder = output_dir / "report"
-    html = _environment().get_template("report.html.j2").render(_view(context, folder / "figures"))
+    html = render("report.html.j2", _view(context, folder / "figures"))
     _remove_older_cases(folder / "figures", context)
     target = folder / "index.html"
     write_whole(target, html.encode("utf-8"))
@@ -116,7 +104,7 @@ def _cases(cases: Sequence[Case], kind: str, folder: Path) -> list[dict[str, Any
     view = []
     for index, case in enumerate(tqdm(cases, desc=f"report pictures, {kind}", leave=False, disable=None)):
         write_whole(folder / _case_name(kind, index, case), figures.case_row(case))
-        view.append({"id": case.id, "caption": without_folders(case.caption), "panels": _panels(case)})
+        view.append({"id": case.id, "caption": without_folders(case.caption), "panels": panels(case)})
     return view
 
 
@@ -134,25 +122,6 @@ def _remove_older_cases(folder: Path, context: ReportContext) -> None:
             path.unlink()
 
 
-def _panels(case: Case) -> list[Picture]:
-    panels = []
-    for prediction in (None, *case.predictions):
-        title = figures.panel_title(case, prediction)
-        drawn = f"{'gold (solid) and ' if case.gold is not None else ''}{title} (dashed)" if prediction else title
-        image = figures.overlay(case, prediction, prompts=prediction is None)
-        panels.append(Picture(_data_url(image, "webp"), f"{case.id}: {drawn}", title))
-    return panels
-
-
 def _saved(png: bytes, path: Path, alt: str) -> Picture:
     write_whole(path, png)
-    return Picture(_data_url(png, "png"), alt)
-
-
-def _data_url(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def _environment() -> Environment:
-    loader = FileSystemLoader(_TEMPLATES)
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return embed(png, "png", alt)
