@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ def headline(context: ReportContext, summaries: Summaries) -> list[str]:
     shown = context.kept if context.kept and context.kept in summaries else list(summaries)[-1]
     dice = summaries[shown]["dice"]
     subject = "Its mean Dice" if context.kept else "Mean Dice" if len(summaries) == 1 else f"Mean Dice of {shown}"
-    lines.append(f"{subject} on {_images(dice['n'])} is {number(dice['mean'])}{_interval_note(dice['ci95'])}.")
+    lines.append(f"{subject} on {_images(dice['n'])} is {number(dice['mean'])}{interval_note(dice['ci95'])}.")
     if {"supervised", "mined"} <= set(summaries):
         lines += _comparison(context)
     return lines
@@ -206,9 +206,14 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if known(value) else UNKNOWN
 
 
-def interval(ends: list[float | None]) -> str:
+def interval(ends: Sequence[float | None], form: Callable[[float | None], str] = number) -> str:
     """``0.651 to 0.742``."""
-    return f"{number(ends[0])} to {number(ends[1])}" if all(map(known, ends)) else UNKNOWN
+    return f"{form(ends[0])} to {form(ends[1])}" if all(map(known, ends)) else UNKNOWN
+
+
+def interval_note(ends: Sequence[float | None], form: Callable[[float | None], str] = number) -> str:
+    """`` (95 % interval 0.651 to 0.742)``, or nothing where it is not known."""
+    return f" (95 % interval {interval(ends, form)})" if all(map(known, ends)) else ""
 
 
 def duration(seconds: float) -> str:
@@ -232,7 +237,7 @@ def known(value: float | None) -> bool:
 def _comparison(context: ReportContext) -> list[str]:
     delta = paired_difference(context.tables["supervised"], context.tables["mined"], context.seed)
     low, high = delta["ci95"]
-    lines = [f"Mining changed the mean Dice by {signed(delta['mean'])}{_interval_note(delta['ci95'], signed=True)}."]
+    lines = [f"Mining changed the mean Dice by {signed(delta['mean'])}{interval_note(delta['ci95'], signed)}."]
     if known(low) and low <= 0 <= high:
         lines.append("The interval includes zero: on these images the two students cannot be told apart.")
     lines.append(
@@ -244,10 +249,3 @@ def _comparison(context: ReportContext) -> list[str]:
 
 def _images(count: int, noun: str = "gold test image") -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _interval_note(ends: list[float], signed: bool = False) -> str:
-    if not all(map(known, ends)):
-        return ""
-    low, high = (signed(end) if signed else number(end) for end in ends)
-    return f" (95 % interval {low} to {high})"
