@@ -116,3 +116,14 @@ def test_breast_duplicates_do_not_straddle(shared_data: Path, tmp_path: Path) ->
     pairs = json.loads((tmp_path / "split.json").read_text())["near_duplicates"]
     assert 90 <= len(pairs) <= 110
     assert all(splits[a] == splits[b] for a, b, distance in pairs if distance <= duplicates.MAX_DISTANCE)
+
+
+def test_the_split_of_another_run(phantom_folder: PhantomFolder, tmp_path: Path) -> None:
+    folder = str(phantom_folder(20))
+    first = prepare_image_set(folder, str(tmp_path / "first"), seed=3, labeled_fraction=0.5)
+    file = tmp_path / "first" / "split.json"
+    for _ in range(2):  # the second time it goes on from its own split.json
+        other = prepare_image_set(folder, str(tmp_path / "other"), seed=4, split_file=str(file))
+        assert _splits(other) == _splits(first)
+    with pytest.raises(DataError, match="split_file was"):
+        prepare_image_set(folder, str(tmp_path / "other"), seed=4)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelmine.data.items import Item
-from labelmine.data.split_file import load_split, save_split
+from labelmine.data.split_file import adopt_split, load_split, save_split
 from labelmine.data.splits import split_items
 from labelmine.errors import DataError
 
@@ -65,3 +65,20 @@ def test_damaged_file(saved: Path, make_items: MakeItems, content: str) -> None:
     saved.write_text(content)
     with pytest.raises(DataError, match=r"split.json: not a split that labelmine wrote .* Delete it"):
         load_split(saved, make_items(20, labeled=15), SETTINGS)
+
+
+def test_another_run_s_split_is_adopted(saved: Path, make_items: MakeItems) -> None:
+    items = make_items(20, labeled=15)
+    adopted, pairs = adopt_split(saved, items)
+    assert adopted == split_items(items, labeled_fraction=0.5)
+    assert pairs == [("image_000", "image_001", 4)]
+
+
+def test_a_split_of_other_images_is_not_adopted(saved: Path, make_items: MakeItems) -> None:
+    with pytest.raises(DataError, match="splits other images, masks or groups than were found here"):
+        adopt_split(saved, make_items(20, labeled=14))
+
+
+def test_a_split_that_is_not_there(tmp_path: Path, make_items: MakeItems) -> None:
+    with pytest.raises(DataError, match=r"split_file: .*none.json is not there. Give the split.json of an earlier run"):
+        adopt_split(tmp_path / "none.json", make_items(3))

@@ -16,9 +16,10 @@ from labelmine.data.items import Item, Split
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.reading import read_image
 from labelmine.data.sources import SetAside, find_items, log_set_aside
-from labelmine.data.split_file import SPLIT_FILE_NAME, load_split, save_split
+from labelmine.data.split_file import SPLIT_FILE_NAME, adopt_split, load_split, save_split
 from labelmine.data.splits import check_fractions, split_items
 from labelmine.errors import ConfigError
+from labelmine.weights import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ def prepare_image_set(
     phantom_size: int = 96,
     phantom_count: int = 160,
     corrections: str | None = None,
+    split_file: str | None = None,
 ) -> ImageSet:
     """Find, check and split the images of a run.
 
@@ -114,6 +116,8 @@ def prepare_image_set(
             ``labeled_fraction`` hid. The split is drawn without them, so that a later run with more corrections is
             examined on the same images; validation and test keep their gold. Copies of the masks are written to
             ``output_dir/corrections``.
+        split_file: ``split.json`` of another run with the same images: split as it did; seed and fractions then
+            split nothing. None: draw.
 
     Raises:
         ConfigError: Knobs out of range.
@@ -135,16 +139,22 @@ def prepare_image_set(
     settings |= {"corrections": corrected.digest if corrected else None}
     if dataset_dir is None:
         settings |= {"phantom_size": phantom_size}
-    split_file = folder / SPLIT_FILE_NAME
-    loaded = load_split(split_file, checked.items, settings)
-    if loaded is None:
+    settings |= {"split_file": None}
+    if split_file is not None:
+        adopted = adopt_split(split_file, checked.items)
+        settings |= {"split_file": sha256_of(Path(split_file).expanduser())}
+    own_file = folder / SPLIT_FILE_NAME
+    loaded = load_split(own_file, checked.items, settings)
+    if loaded is not None:
+        items, pairs = loaded
+    elif split_file is not None:
+        items, pairs = adopted
+    else:
         pairs = near_duplicates(checked.items, partial(read_image, window=window, slice_axis=slice_axis))
         items = split_items(checked.items, seed, val_fraction, test_fraction, labeled_fraction, pairs)
-        items = place_corrections(items, corrected) if corrected else items
-        save_split(split_file, checked.items, items, settings, pairs)
-    else:
-        items, pairs = loaded
-        items = place_corrections(items, corrected) if corrected else items
+    items = place_corrections(items, corrected) if corrected else items
+    if loaded is None:
+        save_split(own_file, checked.items, items, settings, pairs)
     image_set = ImageSet(
         name="phantom" if dataset_dir is None else _name(source.absolute()),
         root=root_of(source),

@@ -55,15 +55,45 @@ def load_split(
     file = Path(path)
     if not file.is_file():
         return None
+    split_of, pairs, earlier = _read(file)
+    _refuse_changes(file, earlier, {**settings, "dataset": _digest(found)})
+    return [_placed(item, split_of[item["id"]]) for item in found if item["id"] in split_of], pairs
+
+
+def adopt_split(path: str | Path, found: Sequence[Item]) -> tuple[list[Item], list[Pair]]:
+    """Split as another run did, whatever seed and fractions it had.
+
+    Args:
+        path: ``split.json`` of that run.
+        found: Items before splitting, the same as there.
+
+    Returns:
+        Items with their split, and the near-duplicate pairs.
+
+    Raises:
+        DataError: The file is missing or damaged, or is about other images.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise DataError(f"split_file: {file} is not there. Give the split.json of an earlier run's output folder")
+    split_of, pairs, settings = _read(file)
+    if settings.get("dataset") != _digest(found):
+        raise DataError(
+            f"split_file: {file} splits other images, masks or groups than were found here. Give the dataset_dir of "
+            "the run that wrote it, or take split_file out"
+        )
+    return [_placed(item, split_of[item["id"]]) for item in found if item["id"] in split_of], pairs
+
+
+def _read(file: Path) -> tuple[dict[str, Split], list[Pair], dict[str, Any]]:
+    """Return the split by id, the near-duplicate pairs and the settings of a split file."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         split_of = {name: split for split in SPLIT_NAMES for name in content[split]}
         pairs: list[Pair] = [(str(a), str(b), int(distance)) for a, b, distance in content["near_duplicates"]]
-        earlier = dict(content["settings"])
+        return split_of, pairs, dict(content["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file}: not a split that labelmine wrote ({error!r}). Delete it to split anew") from error
-    _refuse_changes(file, earlier, {**settings, "dataset": _digest(found)})
-    return [_placed(item, split_of[item["id"]]) for item in found if item["id"] in split_of], pairs
 
 
 def _refuse_changes(file: Path, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:

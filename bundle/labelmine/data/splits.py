@@ -59,15 +59,15 @@ def split_items(
     """
     check_fractions(val_fraction, test_fraction, labeled_fraction)
     pairs = [(a, b) for a, b, _ in duplicates]
-    _refuse_leaks(items, pairs)
-    clusters = _clusters(items, pairs)
-    splits = {key: _given_split(members) for key, members in clusters.items()}
+    refuse_leaks(items, pairs)
+    clusters = clusters_of(items, pairs)
+    splits = {key: given_split(members) for key, members in clusters.items()}
     _draw_missing(clusters, splits, seed, {"test": test_fraction, "val": val_fraction})
 
-    train = _shuffled([key for key, split in splits.items() if split == "train"], f"{seed}:labeled")
-    kept = set(train[: _count(labeled_fraction, len(train))])
+    train = shuffled([key for key, split in splits.items() if split == "train"], f"{seed}:labeled")
+    kept = set(train[: share_of(labeled_fraction, len(train))])
     cluster_of = {item["id"]: key for key, members in clusters.items() for item in members}
-    placed = [_place(item, splits[cluster_of[item["id"]]], cluster_of[item["id"]] in kept) for item in items]
+    placed = [placed_in(item, splits[cluster_of[item["id"]]], cluster_of[item["id"]] in kept) for item in items]
     held_out = sum(item is None for item in placed)
     if held_out:
         logger.info("%d images without gold share a group with validation or test gold: left out of mining", held_out)
@@ -90,7 +90,7 @@ def check_fractions(val_fraction: float, test_fraction: float, labeled_fraction:
         raise ConfigError(f"labeled_fraction: expected a fraction in (0, 1], for example 0.1; got {labeled_fraction}")
 
 
-def _refuse_leaks(items: Sequence[Item], pairs: Iterable[tuple[str, str]]) -> None:
+def refuse_leaks(items: Sequence[Item], pairs: Iterable[tuple[str, str]]) -> None:
     """Stop on a given split that has one group, or a near-duplicate pair, in two of train, val and test."""
     splits = {item["id"]: item["split"] for item in items if item.get("split") in GOLD_SPLITS and "label" in item}
     leaks = [f"{a} ({splits[a]}) and {b} ({splits[b]}): near-duplicates" for a, b in pairs if _differ(splits, a, b)]
@@ -113,7 +113,7 @@ def _differ(splits: Mapping[str, Split], a: str, b: str) -> bool:
     return a in splits and b in splits and splits[a] != splits[b]
 
 
-def _clusters(items: Sequence[Item], pairs: Iterable[tuple[str, str]]) -> dict[str, list[Item]]:
+def clusters_of(items: Sequence[Item], pairs: Iterable[tuple[str, str]]) -> dict[str, list[Item]]:
     """Join groups by near-duplicate pairs; keyed by the smallest id, members by id."""
     ordered = sorted(items, key=lambda item: item["id"])
     groups = {group: number for number, group in enumerate(sorted({item["group"] for item in ordered}))}
@@ -127,7 +127,7 @@ def _clusters(items: Sequence[Item], pairs: Iterable[tuple[str, str]]) -> dict[s
     return {members[0]["id"]: members for members in clusters.values()}
 
 
-def _given_split(members: Sequence[Item]) -> Split | None:
+def given_split(members: Sequence[Item]) -> Split | None:
     """Split of a cluster: what its gold brings along, ``unlabeled`` without gold, None where it is to be drawn."""
     gold = [item for item in members if "label" in item and item.get("split") != "unlabeled"]
     given = {item["split"] for item in gold if "split" in item}
@@ -151,9 +151,9 @@ def _draw_missing(
             f"test, got {n_images} such images in {n_gold} groups (near-duplicates count as one), of which "
             f"{len(candidates)} may train. Add images with masks"
         )
-    candidates = _shuffled(candidates, f"{seed}:split")
+    candidates = shuffled(candidates, f"{seed}:split")
     for split in missing:
-        count = min(_count(fractions[split], n_gold), len(candidates) - len(missing))
+        count = min(share_of(fractions[split], n_gold), len(candidates) - len(missing))
         for key in candidates[: max(count, 1)]:
             splits[key] = split
         candidates = candidates[max(count, 1) :]
@@ -161,16 +161,17 @@ def _draw_missing(
         splits[key] = "train"
 
 
-def _count(fraction: float, total: int) -> int:
+def share_of(fraction: float, total: int) -> int:
+    """Return a fraction of a count, rounded, at least one."""
     return max(1, int(fraction * total + 0.5))
 
 
-def _shuffled(keys: Iterable[str], salt: str) -> list[str]:
+def shuffled(keys: Iterable[str], salt: str) -> list[str]:
     """Keys in an order that depends on the salt and each key alone: neither list order nor newcomers stir it."""
     return sorted(keys, key=lambda key: hashlib.sha256(f"{salt}:{key}".encode()).digest())
 
 
-def _place(item: Item, split: Split | None, keeps_label: bool) -> Item | None:
+def placed_in(item: Item, split: Split | None, keeps_label: bool) -> Item | None:
     """Copy the item with its split; None where it must be left out."""
     placed = item.copy()
     has_gold = "label" in item and item.get("split") != "unlabeled"
