@@ -15,7 +15,13 @@ from labelmine.teachers import CompactTeacher, HuggingFaceTeacher, build_sam_tea
 
 OVERLAYS = ["cpu", "teacher_sam", "teacher_medsam", "teacher_hugging_face"]
 #: Tested in test_labeler_overlays.py or in a file of their own: what they bring is not for train.yaml.
-LABELER_OVERLAYS = ["labeler_recorded", "labeler_reference", "labeler_self"]
+LABELER_OVERLAYS = [
+    "labeler_mean_teacher",
+    "labeler_recorded",
+    "labeler_reference",
+    "labeler_self",
+    "labeler_weak_to_strong",
+]
 
 
 def test_every_config_is_tested() -> None:

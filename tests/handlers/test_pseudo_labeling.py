@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -113,6 +114,31 @@ def test_weights_are_made_and_scaled(schedule: Any, pseudo_weight: float) -> Non
     assert weight.shape == (6, 1, SIZE, SIZE)
     assert torch.equal(weight[1::2], torch.ones(3, 1, SIZE, SIZE))
     assert weight[::2].unique().tolist() == pytest.approx([0.8 * pseudo_weight], rel=1e-3)
+
+
+def test_weights_rise_over_the_first_epochs() -> None:
+    data = samples()
+    trainer, _ = foreign_trainer(data, epochs=4, decollate=False)
+    seen: list[float] = []
+    PseudoLabeling(Threshold(), trainer.network, schedule="continuous", ramp_up=3).attach(trainer)
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.state.batch["weight"].min().item())
+    )
+    trainer.run()
+    # exp(-5 (1 - epoch / 3)^2) of the labeler's 0.8; two batches an epoch
+    assert seen[::2] == pytest.approx([0.8 * 0.10837, 0.8 * 0.57375, 0.8, 0.8], rel=1e-3)
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_soft_labels_are_the_probabilities(soft: bool) -> None:
+    class Unsure(Threshold):
+        def __call__(self, batch: Mapping[str, Any], student: Callable[[Tensor], Tensor]) -> PseudoLabel:
+            return replace(super().__call__(batch, student), mask=batch["image"][:, :1])
+
+    batch = next(iter(DataLoader(Dataset(samples(2)), batch_size=2)))
+    label = fill(batch, PseudoLabeling(Unsure(), nn.Identity(), schedule="continuous", soft=soft))["label"]
+    image = batch["image"][:1, :1]
+    assert torch.equal(label[:1], image if soft else (image > 0.5).float())
 
 
 def fill(batch: dict[str, Any], labeling: PseudoLabeling) -> dict[str, Any]:
@@ -260,11 +286,10 @@ def test_with_the_real_labeler_and_a_teacher(schedule: Any) -> None:
         ({"schedule": "once"}, r"schedule: expected 'one_time' or 'continuous'. Got: 'once'"),
         ({"schedule": "continuous", "pseudo_weight": 1.5}, r"pseudo_weight: expected a factor in \[0, 1\]. Got: 1.5"),
         ({"schedule": "one_time"}, r"give it the loader of unlabelled images"),
-        (
-            {"schedule": "continuous", "relabel_every": 0},
-            r"expected relabel_every >= 1 and warm_up >= 0. Got: 0, 0",
-        ),
-        ({"schedule": "continuous", "warm_up": -1}, r"expected relabel_every >= 1 and warm_up >= 0. Got: 1, -1"),
+        ({"schedule": "continuous", "relabel_every": 0}, r"expected relabel_every >= 1, .*. Got: 0, 0, 0"),
+        ({"schedule": "continuous", "warm_up": -1}, r"warm_up >= 0 and ramp_up >= 0. Got: 1, -1, 0"),
+        ({"schedule": "continuous", "ramp_up": -1}, r"warm_up >= 0 and ramp_up >= 0. Got: 1, 0, -1"),
+        ({"schedule": "continuous", "relabel_every": 2, "soft": True}, r"soft labels are made at each visit"),
         (
             {"schedule": "continuous", "relabel_every": 2, "memory": object()},
             r"relabel_every > 1 keeps labels in the checkpoint: give it an InMemory, or no memory",

@@ -67,3 +67,8 @@ def test_unsure_students_are_not_believed() -> None:
 def test_thresholds_out_of_range_are_refused(knobs: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"expected confidence in \[0.5, 1\], min_score in \[0, 1\]. Got: "):
         SelfLabeler(**knobs)  # type: ignore[arg-type]
+
+
+def test_soft_masks_are_the_probabilities() -> None:
+    answer = SelfLabeler(soft=True)({"image": torch.zeros(2, 3, SIDE, SIDE)}, answering(example()))  # type: ignore[arg-type]
+    torch.testing.assert_close(answer.mask, example())

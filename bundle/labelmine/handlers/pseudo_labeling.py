@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -41,6 +42,10 @@ class PseudoLabeling:
         memory: Where labels are kept; in RAM by default. ``continuous`` keeps none where it labels at every visit.
         relabel_every: ``continuous``: an image is labelled at its first visit and again at every so many visits.
         warm_up: ``continuous``: epochs in which gold trains alone and unlabelled rows leave the batch.
+        ramp_up: Epochs over which the weight of pseudo labels rises to ``pseudo_weight``, as ``exp(-5 (1 - t)^2)``
+            (Laine and Aila 2017); 0: it is there from the first.
+        soft: ``continuous``: whether masks are probabilities to be trained on as they are (mean teacher) rather than
+            thresholded at 0.5.
         observers: Called with batch and answer whenever the labeler was asked, for example ``LabelQuality``.
         device: Where the labeler works; None: where the student's parameters are.
 
@@ -59,6 +64,8 @@ class PseudoLabeling:
         *,
         relabel_every: int = 1,
         warm_up: int = 0,
+        ramp_up: int = 0,
+        soft: bool = False,
         observers: Sequence[Observer] = (),
         device: torch.device | str | None = None,
     ) -> None:
@@ -69,8 +76,13 @@ class PseudoLabeling:
             raise ConfigError(f"pseudo_weight: expected a factor in [0, 1]. Got: {pseudo_weight}")
         if schedule == "one_time" and loader is None:
             raise ConfigError("schedule 'one_time' labels all images first: give it the loader of unlabelled images.")
-        if relabel_every < 1 or warm_up < 0:
-            raise ConfigError(f"expected relabel_every >= 1 and warm_up >= 0. Got: {relabel_every}, {warm_up}")
+        if relabel_every < 1 or warm_up < 0 or ramp_up < 0:
+            raise ConfigError(
+                "expected relabel_every >= 1, warm_up >= 0 and ramp_up >= 0. "
+                f"Got: {relabel_every}, {warm_up}, {ramp_up}"
+            )
+        if soft and (schedule == "one_time" or relabel_every > 1):
+            raise ConfigError("soft labels are made at each visit: give schedule 'continuous' and relabel_every 1.")
         self.memory = memory if memory is not None else InMemory()
         if relabel_every > 1 and not isinstance(self.memory, InMemory):
             # Files hold the labels of an epoch that a kill broke off: the resumed run would read what it has not made.
@@ -88,6 +100,8 @@ class PseudoLabeling:
         self.pseudo_weight = pseudo_weight
         self.relabel_every = relabel_every
         self.warm_up = warm_up
+        self.ramp_up = ramp_up
+        self.soft = soft
         self.observers = tuple(observers)
         self.device = _device_of(student) if device is None else torch.device(device)
         self._labelled = False
@@ -143,7 +157,7 @@ class PseudoLabeling:
                     f"Got: {got}. The labeler must be made for the trainer's classes and views."
                 )
             label[rows] = mask.to(label)
-            weight[rows] = weight[rows] * trust.to(weight) * self.pseudo_weight
+            weight[rows] = weight[rows] * trust.to(weight) * self.pseudo_weight * self._risen(engine.state.epoch)
             batch["label"] = label
         batch["weight"] = weight
         kept = torch.nonzero((weight > 0).flatten(1).any(1)).flatten()
@@ -174,11 +188,15 @@ class PseudoLabeling:
             return torch.zeros_like(batch["label"]), torch.zeros_like(batch["image"][:, :1])
         if self.schedule == "continuous" and self.relabel_every == 1:
             answer = self._ask(batch)
-            return (answer.mask > 0.5).float(), answer.weight
+            return answer.mask if self.soft else (answer.mask > 0.5).float(), answer.weight
         if self.schedule == "continuous":
             self._relabel(batch)
         masks, weights = zip(*(self.memory.get(image_id) for image_id in batch["id"]), strict=True)
         return torch.stack(masks), torch.stack(weights)
+
+    def _risen(self, epoch: int) -> float:
+        """Return the part of ``pseudo_weight`` that pseudo labels have in an epoch, counted from 1."""
+        return math.exp(-5 * (1 - min(epoch / self.ramp_up, 1)) ** 2) if self.ramp_up else 1.0
 
     def _relabel(self, batch: Mapping[str, Any]) -> None:
         """Count a visit of each row and label anew what is due."""

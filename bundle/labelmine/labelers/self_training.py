@@ -21,18 +21,22 @@ class SelfLabeler:
         exclusive: Whether the student's classes exclude each other (softmax).
         confidence: Pixels whose ``max(p, 1 - p)`` is lower get weight 0.
         min_score: Labels below this score are not accepted.
+        soft: Whether masks are the student's probabilities rather than 0 and 1 (mean teacher).
 
     Raises:
         ValueError: When a threshold is out of its range.
     """
 
-    def __init__(self, exclusive: bool = False, confidence: float = 0.8, min_score: float = 0.5) -> None:
+    def __init__(
+        self, exclusive: bool = False, confidence: float = 0.8, min_score: float = 0.5, soft: bool = False
+    ) -> None:
         """Check and keep the knobs."""
         if not 0.5 <= confidence <= 1 or not 0 <= min_score <= 1:
             raise ValueError(f"expected confidence in [0.5, 1], min_score in [0, 1]. Got: {confidence}, {min_score}")
         self.exclusive = exclusive
         self.confidence = confidence
         self.min_score = min_score
+        self.soft = soft
 
     def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
         """Label a batch of plain views; see ``Labeler``."""
@@ -43,7 +47,7 @@ class SelfLabeler:
         found = foreground.flatten(1).any(1)
         accepted = found & (score >= self.min_score)
         return PseudoLabel(
-            mask=(probability > 0.5).float(),
+            mask=probability if self.soft else (probability > 0.5).float(),
             weight=(certainty >= self.confidence).float() * accepted.reshape(-1, 1, 1, 1),
             score=score,
             accepted=accepted,

@@ -10,15 +10,12 @@ import math
 
 import torch
 import torch.nn.functional as F
-from monai.networks.layers import GaussianFilter
 from torch import Tensor
 
 from labelmine.errors import ConfigError
+from labelmine.transforms import RandomColours
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 ASPECT = 4 / 3  # of a crop, at most; as Chen et al. 2020, appendix A
-JITTERED = 0.8  # part of the rows whose colours change; appendix A too
-BLUR_SIGMA = (0.1, 2.0)  # pixels of a view of 224, appendix A too
 
 
 class RandomViews:
@@ -56,16 +53,11 @@ class RandomViews:
         """Check and keep the knobs."""
         if not 0 < min_area <= 1:
             raise ConfigError(f"min_area: expected a fraction in (0, 1], for example 0.2; got {min_area}")
-        for name, value in (("jitter", jitter), ("grey", grey), ("blur", blur)):
-            if not 0 <= value <= 1:
-                raise ConfigError(f"{name}: expected a number from 0 to 1, for example 0.4; got {value}")
         self.min_area = min_area
         self.rotation = rotation
-        self.jitter = jitter
-        self.grey = grey
-        self.blur = blur
         self.seed = seed
-        self._generator = torch.Generator()  # on the CPU everywhere: a GPU draws the same views
+        self._generator = torch.Generator()
+        self._colours = RandomColours(jitter, grey, blur, self._generator)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -83,48 +75,21 @@ class RandomViews:
         Returns:
             (2B, 3, S, S) in [0, 1]: rows i and i + B show image i.
         """
-        side = images.shape[-1]
-        matrices = self._windows(extents.repeat(2, 1).cpu() / side).to(images)
-        views = _resampled(images.repeat(2, 1, 1, 1), matrices)
-        return self._blurred(self._recoloured(views), side / 224)
+        matrices = self._windows(extents.repeat(2, 1).cpu() / images.shape[-1]).to(images)
+        return self._colours(_resampled(images.repeat(2, 1, 1, 1), matrices))
 
     def _windows(self, extent: Tensor) -> Tensor:
         """Draw (N, 2, 3) matrices that take a view's coordinates to the image's, both from -1 to 1 as (x, y)."""
         n = len(extent)
         half = extent.flip(1)  # the content spans 2 * extent of the square's side of 2, from its top-left corner
-        area = self._uniform(n, self.min_area, 1) * half.prod(1)
-        ratio = self._uniform(n, -math.log(ASPECT), math.log(ASPECT)).exp()
+        area = self._colours.uniform(n, self.min_area, 1) * half.prod(1)
+        ratio = self._colours.uniform(n, -math.log(ASPECT), math.log(ASPECT)).exp()
         size = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()], dim=1).minimum(half)
-        centre = half - 1 + self._uniform((n, 2), -1, 1) * (half - size)
-        angle = torch.deg2rad(self._uniform(n, -self.rotation, self.rotation))
+        centre = half - 1 + self._colours.uniform((n, 2), -1, 1) * (half - size)
+        angle = torch.deg2rad(self._colours.uniform(n, -self.rotation, self.rotation))
         turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=1).reshape(n, 2, 2)
-        flip = torch.where(self._chosen((n, 2), 0.5), -1.0, 1.0)
+        flip = torch.where(self._colours.chosen((n, 2), 0.5), -1.0, 1.0)
         return torch.cat([turn * (size * flip)[:, None], centre[:, :, None]], dim=2)
-
-    def _recoloured(self, x: Tensor) -> Tensor:
-        n = len(x)
-        strength = self.jitter * self._chosen(n, JITTERED)[:, None]
-        brightness, contrast, saturation = (1 + strength * self._uniform((n, 3), -1, 1)).unbind(1)
-        gain = brightness[:, None] * (1 + strength / 4 * self._uniform((n, 3), -1, 1))
-        saturation = saturation * ~self._chosen(n, self.grey)
-        gain, contrast, saturation = (f.reshape(n, -1, 1, 1).to(x) for f in (gain, contrast, saturation))
-        x = x * gain
-        mean = x.mean((1, 2, 3), keepdim=True)
-        x = mean + (x - mean) * contrast
-        luma = (x * x.new_tensor(LUMA).reshape(3, 1, 1)).sum(1, keepdim=True)
-        return (luma + (x - luma) * saturation).clamp(0, 1)
-
-    def _blurred(self, x: Tensor, scale: float) -> Tensor:
-        """Blur some rows, all with the same sigma: one convolution."""
-        rows = self._chosen(len(x), self.blur).nonzero()[:, 0].to(x.device)
-        sigma = scale * float(self._uniform(1, *BLUR_SIGMA))
-        return x.index_copy(0, rows, GaussianFilter(2, sigma).to(x.device)(x[rows])) if len(rows) else x
-
-    def _uniform(self, size: int | tuple[int, ...], low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(size, generator=self._generator)
-
-    def _chosen(self, size: int | tuple[int, ...], probability: float) -> Tensor:
-        return self._uniform(size, 0, 1) < probability
 
 
 def _resampled(x: Tensor, matrices: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """Transforms that MONAI does not have: the student's view and batch augmentation after labelling."""
 
 from labelmine.transforms.augment import BatchAugment
+from labelmine.transforms.colours import RandomColours
 from labelmine.transforms.grey import RandGreyd
+from labelmine.transforms.strong import StrongView
 from labelmine.transforms.view import StudentView, to_original, view_extent
 
-__all__ = ["BatchAugment", "RandGreyd", "StudentView", "to_original", "view_extent"]
+__all__ = ["BatchAugment", "RandGreyd", "RandomColours", "StrongView", "StudentView", "to_original", "view_extent"]

@@ -89,6 +89,8 @@ def mined_handlers(
     warm_up: int = 0,
     ema_decay: float = 0.0,
     pseudo_weight: float = 1.0,
+    ramp_up: int = 0,
+    soft: bool = False,
 ) -> list[Any]:
     """Return the handlers that put pseudo labels into the second training.
 
@@ -104,6 +106,8 @@ def mined_handlers(
         warm_up: See ``PseudoLabeling``.
         ema_decay: Decay of the moving average that prompts in the student's place; 0: the student itself.
         pseudo_weight: See ``PseudoLabeling``.
+        ramp_up: See ``PseudoLabeling``.
+        soft: See ``PseudoLabeling``.
     """
     if schedule == "one_time":
         return [labeling]
@@ -116,6 +120,8 @@ def mined_handlers(
         pseudo_weight=pseudo_weight,
         relabel_every=relabel_every,
         warm_up=warm_up,
+        ramp_up=ramp_up,
+        soft=soft,
         observers=[quality.observe],
     )
     return [relabeling, *average, quality]

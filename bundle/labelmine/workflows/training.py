@@ -35,7 +35,7 @@ from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.handlers import EpochSeed, History, KeepBest, Resume
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student, probabilities
-from labelmine.transforms import BatchAugment, StudentView
+from labelmine.transforms import BatchAugment, StrongView, StudentView
 from labelmine.workflows.parallel import RANK_STRIDE, MeanStatistics, agree_on_metrics, data_parallel
 
 Batch = Mapping[str, Any]
@@ -114,6 +114,7 @@ class TrainingPlan:
         optimizer: Makes the optimizer from parameters, for example a partial ``torch.optim.Adam``.
         scheduler: Makes a schedule from the optimizer; it is stepped with the validation loss.
         augment: Augmentation of training batches.
+        strong_view: Strength of what pseudo-labelled images go through besides, see ``StrongView``; 0: nothing.
         inferer: How the network is applied to a batch.
         image_size: Side of the view in pixels, recorded with the student.
         patience: Epochs without a lower validation loss after which training stops.
@@ -126,6 +127,7 @@ class TrainingPlan:
     optimizer: Callable[[Any], torch.optim.Optimizer]
     scheduler: Callable[[torch.optim.Optimizer], Any]
     augment: BatchAugment | None = None
+    strong_view: float = 0.0
     inferer: Inferer = field(default_factory=SimpleInferer)
     image_size: int = 224
     patience: int = 10
@@ -155,16 +157,19 @@ class PrepareStudentBatch:
 
     Args:
         augment: Augmentation of whole batches; None for validation.
+        strong: What pseudo-labelled images go through after it; None: nothing.
     """
 
-    def __init__(self, augment: BatchAugment | None = None) -> None:
-        """Keep the augmentation."""
+    def __init__(self, augment: BatchAugment | None = None, strong: StrongView | None = None) -> None:
+        """Keep the augmentations."""
         self.augment = augment
+        self.strong = strong
 
     def set_epoch(self, epoch: int) -> None:
-        """Seed the augmentation, on each rank differently; see ``EpochSeed``."""
-        if self.augment is not None:
-            self.augment.set_epoch(epoch + RANK_STRIDE * idist.get_rank())
+        """Seed the augmentations, on each rank differently; see ``EpochSeed``."""
+        for randomness in (self.augment, self.strong):
+            if randomness is not None:
+                randomness.set_epoch(epoch + RANK_STRIDE * idist.get_rank())
 
     def __call__(
         self, batch: Batch, device: torch.device | str, non_blocking: bool = False, **_: Any
@@ -173,6 +178,8 @@ class PrepareStudentBatch:
         moved = {k: batch[k].to(device, non_blocking=non_blocking) for k in BatchAugment.keys}
         if self.augment is not None:
             moved = self.augment(moved)
+        if self.strong is not None:
+            moved = self.strong({**moved, "is_labeled": batch["is_labeled"]})
         return moved["image"], torch.cat([moved["label"], moved["weight"]], dim=1)
 
 
@@ -226,7 +233,8 @@ def student_trainer(
         handlers: Further handlers, attached first; those with a ``state_dict`` are part of the checkpoint.
     """
     where = Path(folder)
-    prepare = PrepareStudentBatch(plan.augment)
+    strong = StrongView(plan.strong_view, plan.seed) if plan.strong_view else None
+    prepare = PrepareStudentBatch(plan.augment, strong)
     if isinstance(loader.sampler, DistributedSampler):
         loader.sampler.seed = plan.seed
     parallel = data_parallel(network, torch.device(plan.device))
