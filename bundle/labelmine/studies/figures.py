@@ -72,7 +72,7 @@ def dice_by_method(table: pd.DataFrame, styles: Mapping[str, Style], title: str)
         styles: Of `styles_of`.
         title: Heading.
     """
-    figure, axes = plot(title, "Dice, mean over test images (line: 95 % interval; small marks: seeds)")
+    figure, axes = plot(title, "Dice, mean over test images")
     figure.set_size_inches(5.6, 1.3 + 0.42 * len(table))
     for height, (_, row) in enumerate(table.iterrows()):
         colour, _, marker = style = styles[row["method"]]

@@ -32,8 +32,8 @@ def difference_grid(results: StudyResults, rows: pd.DataFrame) -> Grid | None:
     if not compared["difference"].notna().any():
         return None
     name = results.titles[results.baseline]
-    caption = f"Change of mean Dice against {name}; unsure: the 95 % interval includes zero"
-    return _matrix(compared, caption, lambda row: f"{signed(row['difference'])} {_verdict(row)}".strip())
+    caption = f"Change of mean Dice against {name} at the same part of the gold"
+    return _matrix(compared, caption, lambda row: f"{signed(row['difference'])} {row['verdict']}".strip())
 
 
 def method_grids(results: StudyResults, rows: pd.DataFrame) -> list[Grid]:
@@ -45,15 +45,17 @@ def method_grids(results: StudyResults, rows: pd.DataFrame) -> list[Grid]:
         "seeds": lambda row: ", ".join(map(str, row["seeds"])),
     }
     change: dict[str, Cell] = {
-        f"change against {results.titles.get(results.baseline)}": lambda row: signed(row["difference"]),
+        "change": lambda row: signed(row["difference"]),
         "its 95 % interval": lambda row: interval([row["difference_low"], row["difference_high"]], signed),
         "each seed": lambda row: ", ".join(map(signed, row["seed_differences"])) or UNKNOWN,
     }
     grids = []
     for _, part in rows.groupby("method", sort=False):
-        shown = columns | (change if part["difference"].notna().any() else {})
+        compared = part["difference"].notna().any()
+        shown = columns | (change if compared else {})
         cells = [(percent(row["fraction"]), *(cell(row) for cell in shown.values())) for _, row in part.iterrows()]
-        grids.append(Grid(str(part["title"].iloc[0]), ("gold used", *shown), cells))
+        against = f"; change: against {results.titles[results.baseline]}, same seeds" if compared else ""
+        grids.append(Grid(f"{part['title'].iloc[0]}{against}", ("gold used", *shown), cells))
     return grids
 
 
@@ -153,9 +155,3 @@ def _figure(column: str) -> Cell:
 def _undefined(row: Row) -> str:
     defined, undefined = row["hd95_defined"], row["hd95_undefined"]
     return f"{undefined:.0f} of {defined + undefined:.0f}" if known(defined) else UNKNOWN
-
-
-def _verdict(row: Row) -> str:
-    if not known(row["difference"]):
-        return ""
-    return "unsure" if not row["intervals_apart"] else "better" if row["difference"] > 0 else "worse"

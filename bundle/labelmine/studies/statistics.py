@@ -51,7 +51,7 @@ def summarise_study(results: StudyResults, seed: int = 0) -> pd.DataFrame:
           bootstrap 95 % interval over test images, whole groups drawn, of each image's mean over seeds;
         - ``difference`` to the baseline at the same fraction on the same images, over ``common_seeds``, with
           ``difference_low``, ``difference_high`` and ``seed_differences``; ``intervals_apart``: whether that interval
-          leaves out zero; NaN, empty and False for the baseline and where there is none;
+          leaves out zero; ``verdict``: `judge`; NaN, empty and False for the baseline and where there is none;
         - ``equal_fraction`` and ``equal_relation``: see `EqualFraction`, over seeds that both have; NaN and "";
         - ``recall_small, recall_medium, recall_large, recall_all``: lesions found among gold lesions of all images of a
           seed, mean over seeds; ``lesions_*``: how many there are; ``false_lesions`` per image;
@@ -59,12 +59,12 @@ def summarise_study(results: StudyResults, seed: int = 0) -> pd.DataFrame:
           with and without a distance; ``surface_dice``;
         - ``seconds, teacher_calls, steps`` (mean over seeds), ``peak_memory_mb`` (highest).
     """
-    images, order = results.images, list(results.titles)
+    images, titles = results.images, results.titles
     baseline = images[images["method"] == results.baseline]
     rows = []
     for test_set in results.test_sets:
         for fraction in results.fractions:
-            for method in order:
+            for method, title in titles.items():
                 at = (images["test_set"] == test_set) & (images["fraction"] == fraction)
                 cell = images[at & (images["method"] == method)]
                 if cell.empty:
@@ -74,7 +74,7 @@ def summarise_study(results: StudyResults, seed: int = 0) -> pd.DataFrame:
                     "test_set": test_set,
                     "fraction": fraction,
                     "method": method,
-                    "title": results.titles[method],
+                    "title": title,
                 }
                 row |= _overlap(cell, seed)
                 row |= _counts_and_costs(results.cells, method, fraction)
@@ -114,6 +114,19 @@ def equal_fraction(dice: float, curve: Mapping[float, float]) -> EqualFraction:
     part = slice(reached - 1, reached + 1)
     fraction = math.exp(np.interp(dice, values[part], np.log(fractions[part])))
     return EqualFraction(round(fraction, 6), "equal")
+
+
+def judge(intervals_apart: bool, seed_differences: Sequence[float]) -> Literal["better", "worse", "unsure"]:
+    """Call a method better or worse only if the interval leaves out zero and every seed agrees.
+
+    The interval is about other test images; that the seeds agree is what guards against a lucky draw of gold.
+
+    >>> judge(True, [0.02, 0.01]), judge(True, [0.05, -0.01])
+    ('better', 'unsure')
+    """
+    if intervals_apart and all(value > 0 for value in seed_differences):
+        return "better"
+    return "worse" if intervals_apart and all(value < 0 for value in seed_differences) else "unsure"
 
 
 def seed_means(rows: pd.DataFrame, column: str = "dice") -> pd.Series[float]:
@@ -161,17 +174,20 @@ def _difference(baseline: pd.DataFrame, rows: pd.DataFrame, itself: bool, seed: 
     common = sorted(set(baseline["seed"]) & set(rows["seed"]))
     if itself or not common:
         nothing = dict.fromkeys(("difference", "difference_low", "difference_high"), math.nan)
-        return {**nothing, "common_seeds": (), "seed_differences": (), "intervals_apart": False}
+        return {**nothing, "common_seeds": (), "seed_differences": (), "intervals_apart": False, "verdict": ""}
     before, after = (table[table["seed"].isin(common)] for table in (baseline, rows))
     delta = paired_difference(_by_image(before), _by_image(after), seed)
     low, high = delta["ci95"]
+    by_seed = tuple(seed_means(after) - seed_means(before))
+    apart = bool(low > 0 or high < 0)
     return {
         "difference": delta["mean"],
         "difference_low": low,
         "difference_high": high,
         "common_seeds": tuple(int(value) for value in common),
-        "seed_differences": tuple(seed_means(after) - seed_means(before)),
-        "intervals_apart": bool(low > 0 or high < 0),
+        "seed_differences": by_seed,
+        "intervals_apart": apart,
+        "verdict": judge(apart, by_seed),
     }
 
 

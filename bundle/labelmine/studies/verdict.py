@@ -31,7 +31,7 @@ def headline(results: StudyResults, table: pd.DataFrame, test_set: str = TEST) -
     compared = rows[rows["difference"].notna()]
     if compared.empty:
         return ["No method has a seed and label fraction in common with the baseline: nothing can be compared."]
-    won = compared[compared["intervals_apart"] & (compared["difference"] > 0)]["fraction"].unique()
+    won = compared[compared["verdict"] == "better"]["fraction"].unique()
     asked = list(compared["fraction"].unique())
     where = f" ({listed(percent(fraction) for fraction in won)} of the gold)" if len(won) else ""
     name = results.titles[results.baseline]
@@ -50,8 +50,8 @@ def caveats(results: StudyResults, table: pd.DataFrame) -> list[str]:
     ]
     if compared > 1:
         lines.append(
-            f"{compared} comparisons are shown: about one in twenty would seem to differ by chance alone, and the best "
-            "of several methods, chosen on these test images, is somewhat flattered."
+            f"{compared} comparisons are shown: even if nothing helped, about one in twenty intervals would leave out "
+            "zero by chance, and whatever comes out best on these test images is somewhat flattered."
         )
     return lines
 
@@ -140,10 +140,8 @@ def _at_fraction(results: StudyResults, rows: pd.DataFrame) -> str:
     if others.empty:
         left = " No image is left to mine there." if first["n_unlabeled"] == 0 else ""
         return f"{start}: {name} alone, mean Dice {number(first['dice'])}.{left}"
-    apart = others["intervals_apart"]
-    better, worse = others[apart & (others["difference"] > 0)], others[apart & (others["difference"] < 0)]
-    unsure = others[~apart]
-    best = others.iloc[0]
+    better, worse, unsure = (others[others["verdict"] == word] for word in ("better", "worse", "unsure"))
+    best = (better if len(better) else unsure if len(unsure) else worse).iloc[0]
     if len(better):
         text = f"{start}, {best['title']} beats {name} by {number(best['difference'])} Dice{_detail(best)}."
         better = better.iloc[1:]
@@ -159,7 +157,7 @@ def _at_fraction(results: StudyResults, rows: pd.DataFrame) -> str:
         worse = worse.iloc[1:]
     for words, part in (("Also better", better), ("Not told apart", unsure), ("Worse", worse)):
         if len(part):
-            text += f" {words}: " + ", ".join(
+            text += f" {words}: " + "; ".join(
                 f"{row['title']} {signed(row['difference'])}" for _, row in part.iterrows()
             )
             text += "."
@@ -172,14 +170,13 @@ def _detail(row: Row) -> str:
     ends: list[float | None] = [row["difference_low"], row["difference_high"]]
     agree = sum(value > 0 for value in differences)
     seeds = "one seed" if len(differences) == 1 else f"higher in {agree} of {len(differences)} seeds"
-    if row["intervals_apart"] and 0 < agree < len(differences):
-        seeds += ", which disagree: rely on it only with more seeds"
+    if row["intervals_apart"] and row["verdict"] == "unsure":
+        seeds += ", which disagree"
     return (interval_note(ends, signed)[:-1] or " (no interval") + f"; {seeds})"
 
 
 def _unsure(row: Row) -> str:
-    told = row["intervals_apart"] or not known(row["difference"])
-    return "" if told else ", yet it cannot be told apart from it at the same masks"
+    return "" if row["verdict"] != "unsure" else ", yet it cannot be told apart from it at the same masks"
 
 
 def _seed_notes(results: StudyResults, table: pd.DataFrame) -> list[str]:
