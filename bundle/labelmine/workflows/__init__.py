@@ -29,6 +29,8 @@ from labelmine.workflows.run_folder import RunFolder
 from labelmine.workflows.schedule import SavedStudent, mined_handlers, mined_items, mined_student
 from labelmine.workflows.searched_gold import gold_items, images_of_run, trained_settings
 from labelmine.workflows.start import starting_weights
+from labelmine.workflows.study import Study, StudyImages, study_grid
+from labelmine.workflows.study_page import StudyPage
 from labelmine.workflows.training import (
     PrepareStudentBatch,
     TrainingPlan,
@@ -53,6 +55,9 @@ __all__ = [
     "SavedStudent",
     "SearchSpace",
     "StudentInferer",
+    "Study",
+    "StudyImages",
+    "StudyPage",
     "TrainingPlan",
     "best_student",
     "compare",
@@ -80,6 +85,7 @@ __all__ = [
     "student_loader",
     "student_sha256",
     "student_trainer",
+    "study_grid",
     "takes_best_of_three",
     "trained_settings",
     "unfinished",

@@ -1,0 +1,119 @@
+"""What a study makes of its knobs, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from labelmine.errors import ConfigError, DataError
+from labelmine.workflows import RunFolder, Study, StudyImages, study_grid
+from labelmine.workflows.study_cell import reason
+
+CATALOGUE: dict[str, dict[str, Any]] = {
+    "supervised": {"title": "Supervised", "config": "train"},
+    "self_training": {"title": "Self-training", "overlays": ["labeler_self"]},
+    "one_time": {"title": "Mined"},
+    "wide": {"title": "Wide boxes", "knobs": {"margin": 0.2}},
+}
+KNOBS = {"steps_per_epoch": 2, "max_epochs": 1, "image_size": 64}
+
+
+@pytest.fixture
+def study(phantom_folder: Callable[..., Path], tmp_path: Path) -> Callable[..., Study]:
+    folder = phantom_folder(20)
+
+    def make(methods: list[str], fractions: list[float], simclr: bool = False, **kwargs: Any) -> Study:
+        out = str(tmp_path / "study")
+        return Study(
+            RunFolder(out, {}),
+            StudyImages(str(folder), out),
+            study_grid(kwargs.pop("catalogue", CATALOGUE), methods, fractions, [0], simclr),
+            **{"overlays": ["cpu"], "knobs": KNOBS, **kwargs},
+        )
+
+    return make
+
+
+def test_preparing_writes_splits_and_the_numbered_cells(study: Callable[..., Study]) -> None:
+    made = study(["one_time"], [0.25, 0.5])
+    assert made(cell=-1) == {}
+    table = pd.read_csv(made.run.path / "cells.csv")
+    assert table["cell"].tolist() == [0, 1, 2, 3]
+    assert table["method"].tolist() == ["supervised", "one_time"] * 2
+    small, large = (json.loads((made.run.path / "splits" / f"{f}_seed_0.json").read_text()) for f in ("0.25", "0.5"))
+    assert small["test"] == large["test"]
+    assert (len(small["train"]) + len(small["val"]), len(large["train"]) + len(large["val"])) == (4, 8)
+    assert not any(map(made.finished, made.cells))
+
+
+def test_a_cell_gets_the_knobs_that_its_workflow_has(study: Callable[..., Study]) -> None:
+    made = study(["supervised", "wide"], [0.5], knobs={**KNOBS, "margin": 0.1, "encoder_weights": None})
+    supervised, wide = made.cells
+    first, second = made.job(supervised), made.job(wide)
+    assert "margin" not in first.knobs
+    assert "encoder_weights" not in first.knobs  # None: the workflow's default
+    assert second.knobs["margin"] == 0.2, "a method's own knob goes before that of all cells"
+    assert first.knobs["split_file"] == second.knobs["split_file"]
+    assert second.knobs["embedding_cache"].endswith("embeddings")
+    assert [Path(file).stem for file in second.config_files] == ["mine", "cpu"]
+    assert (first.supervised, second.supervised) == (None, first.folder)
+
+
+def test_pretraining_goes_before_and_its_encoder_is_taken(study: Callable[..., Study]) -> None:
+    made = study(["supervised"], [0.5], simclr=True, pretraining_knobs={"max_epochs": 3})
+    pretraining, supervised = made.cells
+    job = made.job(pretraining)
+    assert (job.config, job.knobs["max_epochs"]) == ("pretrain_simclr", 3)
+    assert "steps_per_epoch" not in job.knobs
+    assert made.job(supervised).knobs["pretrained"] == str(job.folder / "encoder.safetensors")
+
+
+def test_workers_share_the_gpus(study: Callable[..., Study]) -> None:
+    made = study(["supervised"], [0.5], gpus=[2, 5], workers=4)
+    assert [made.job(made.cells[0], worker).gpu for worker in range(4)] == [2, 5, 2, 5]
+
+
+def test_with_all_gold_in_use_there_is_nothing_to_mine(study: Callable[..., Study]) -> None:
+    made = study(["supervised", "one_time"], [0.5, 1.0])
+    made.prepare()
+    assert [made.applies(cell) for cell in made.cells] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"knobs": {**KNOBS, "margn": 0.1}}, "no workflow of supervised, one_time has a knob margn"),
+        ({"knobs": {"max_epochs": 2}}, "steps_per_epoch: a study compares students of equally many steps"),
+        ({"overlays": ["gpu"]}, "overlay 'gpu': no such config of the bundle, and no such file"),
+        (
+            {"catalogue": {**CATALOGUE, "one_time": {"knobs": {"schedul": "continuous"}}}},
+            "method 'one_time': its workflow has no knob schedul",
+        ),
+    ],
+)
+def test_mistakes_stop_before_anything_runs(study: Callable[..., Study], kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        study(["one_time"], [0.5], **kwargs)
+
+
+def test_external_sets_are_told_apart_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="external_dir: polyps is the name of two sets"):
+        StudyImages(None, str(tmp_path), external=["a/polyps", "b/polyps"])
+
+
+@pytest.mark.parametrize("cell", [-2, 2])
+def test_no_such_cell(study: Callable[..., Study], cell: int) -> None:
+    with pytest.raises(ConfigError, match=f"cell: expected a number from 0 to 1, see cells.csv; got {cell}"):
+        study(["one_time"], [0.5])(cell=cell)
+
+
+def test_the_reason_is_labelmine_s_own_in_one_line() -> None:
+    wrapped = RuntimeError("Failed to evaluate ...")
+    wrapped.__cause__ = DataError("case_01.png: cannot be read\nmore")
+    assert reason(wrapped) == "DataError: case_01.png: cannot be read"
+    assert reason(ValueError()) == "ValueError: no message"
