@@ -150,7 +150,7 @@ class StudyPage:
         for images in self.study.images.external:
             if seen := seen_images(teacher, [item["image"] for item in images.items]):
                 lines.append(
-                    f"The teacher '{teacher.name}' was trained on {len(seen)} images of the external set {images.name}, "
+                    f"The teacher '{teacher.name}' was trained on {len(seen)} images of external set {images.name}, "
                     "so what mined students reach there proves nothing. Use weights that never saw it, see "
                     "models/README.md."
                 )
