@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
 from labelmine.data import write_phantom_set
 from labelmine.errors import ConfigError
@@ -100,3 +101,12 @@ def test_other_shared_knobs_are_another_study(
 ) -> None:
     with refused(ConfigError, "holds a run with other settings"):
         run_config("study", **{**knobs, "max_epochs": 3}, output_dir=str(finished))
+
+
+def test_students_may_start_from_simclr(knobs: dict[str, Any], tmp_path: Path, run_config: Any) -> None:
+    simclr = {"simclr": True, "simclr_knobs": {"max_epochs": 1, "batch_size": 4, "steps_per_epoch": 1}}
+    grid = {"methods": ["supervised"], "fractions": [0.4], "external_dir": []}
+    run_config("study", **{**knobs, **grid, **simclr}, output_dir=str(tmp_path))
+    settings = yaml.safe_load((tmp_path / "cells/supervised/0.4/seed_0/config.yaml").read_text())
+    assert settings["pretrained"] == str(tmp_path / "cells/simclr/0.4/seed_0/encoder.safetensors")
+    assert pd.read_csv(tmp_path / "results.csv")["method"].tolist() == ["supervised"]

@@ -41,6 +41,7 @@ def study(phantom_folder: Callable[..., Path], tmp_path: Path) -> Callable[..., 
 
 def test_preparing_writes_splits_and_the_numbered_cells(study: Callable[..., Study]) -> None:
     made = study(["one_time"], [0.25, 0.5])
+    made.prepare()
     assert made(cell=-1) == {}
     table = pd.read_csv(made.run.path / "cells.csv")
     assert table["cell"].tolist() == [0, 1, 2, 3]
@@ -87,7 +88,7 @@ def test_with_all_gold_in_use_there_is_nothing_to_mine(study: Callable[..., Stud
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"knobs": {**KNOBS, "margn": 0.1}}, "no workflow of supervised, one_time has a knob margn"),
+        ({"knobs": {**KNOBS, "margn": 0.1}}, "neither mine.yaml nor a method's overlay has a knob margn"),
         ({"knobs": {"max_epochs": 2}}, "steps_per_epoch: a study compares students of equally many steps"),
         ({"overlays": ["gpu"]}, "overlay 'gpu': no such config of the bundle, and no such file"),
         (

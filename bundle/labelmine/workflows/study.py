@@ -187,7 +187,7 @@ class Study:
             write_table(self.run.path / CELLS_FILE, pd.DataFrame(rows, columns=["cell", "method", "fraction", "seed"]))
 
     def __call__(self, cell: int | None = None) -> dict[Cell, str]:
-        """Run what is not finished.
+        """Run what is not finished; ``prepare`` comes first.
 
         Args:
             cell: Number of a cell in ``cells.csv``: run it alone, with what it needs; ``PREPARE_ONLY``: none.
@@ -198,7 +198,6 @@ class Study:
         Raises:
             ConfigError: No cell of that number.
         """
-        self.prepare()
         if cell == PREPARE_ONLY:
             logger.info("prepared: %d cells, numbered in %s", len(self.cells), CELLS_FILE)
             return {}
@@ -290,8 +289,9 @@ class Study:
         for key, method in methods.items():
             if odd := set(method.knobs) - known[key]:
                 raise ConfigError(f"method '{key}': its workflow has no knob {', '.join(sorted(odd))}")
-        if odd := set(self.knobs) - set().union(*known.values()):
-            raise ConfigError(f"knobs: no workflow of {', '.join(known)} has a knob {', '.join(sorted(odd))}")
+        mining = _declared(tuple(self._config_files(Method(key="mine", title="mine"))))
+        if odd := set(self.knobs) - mining.union(*known.values()):
+            raise ConfigError(f"knobs: neither mine.yaml nor a method's overlay has a knob {', '.join(sorted(odd))}")
 
 
 def _declared(files: Sequence[str]) -> set[str]:
