@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from labelmine.errors import ConfigError, DataError
-from labelmine.workflows import RunFolder, Study, StudyImages, study_grid
+from labelmine.workflows import RunFolder, Study, StudyImages, StudyPage, study_grid
 from labelmine.workflows.study_cell import reason
 
 CATALOGUE: dict[str, dict[str, Any]] = {
@@ -100,6 +100,13 @@ def test_with_all_gold_in_use_there_is_nothing_to_mine(study: Callable[..., Stud
 def test_mistakes_stop_before_anything_runs(study: Callable[..., Study], kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         study(["one_time"], [0.5], **kwargs)
+
+
+def test_a_baseline_must_be_run(study: Callable[..., Study]) -> None:
+    made = study(["self_training", "one_time"], [0.5])
+    StudyPage(made, baseline="self_training")
+    with pytest.raises(ConfigError, match="baseline: expected one of supervised, self_training, one_time, got 'wide'"):
+        StudyPage(made, baseline="wide")
 
 
 def test_external_sets_are_told_apart_by_name(tmp_path: Path) -> None:

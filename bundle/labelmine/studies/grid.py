@@ -103,7 +103,7 @@ def build_grid(
         methods: The methods compared.
         fractions: See ``Cell``.
         seeds: Seeds; each fraction has every one.
-        supervised: Trains the first student that mining methods share; it is compared only if it is among ``methods``.
+        supervised: Trains the first student that mining methods share; where one of them needs it, its cells join.
         pretraining: Makes the encoder that all students start from; None: they start as their knobs say.
 
     Raises:

@@ -15,6 +15,7 @@ import torch
 
 from labelmine.bundle import bundle_root
 from labelmine.data import LoadItem
+from labelmine.errors import ConfigError
 from labelmine.evaluation import Case
 from labelmine.evaluation.redaction import without_folders
 from labelmine.studies import StudyResults, write_study
@@ -38,12 +39,20 @@ class StudyPage:
     Args:
         study: The study.
         command: What was typed, to be repeated by a reader; folders are cut off.
+        baseline: Key of the method that the others are compared with.
+
+    Raises:
+        ConfigError: When ``baseline`` is not among the study's methods.
     """
 
-    def __init__(self, study: Study, command: str = "") -> None:
-        """Keep both."""
+    def __init__(self, study: Study, command: str = "", baseline: str = SUPERVISED) -> None:
+        """Check and keep them."""
         self.study = study
         self.command = command
+        self.baseline = baseline
+        known = dict.fromkeys(cell.method.key for cell in study.cells if cell.method.config in EXAMINED)
+        if baseline not in known:
+            raise ConfigError(f"baseline: expected one of {', '.join(known)}, got '{baseline}'; add it to methods")
 
     def __call__(self) -> None:
         """Write the page of the cells that are finished, and name the others."""
@@ -62,7 +71,7 @@ class StudyPage:
             commands=[str(without_folders(self.command))] if self.command else [],
             environment=environment(self.study),
             notes=self._notes(finished),
-            baseline=SUPERVISED,
+            baseline=self.baseline,
         )
         page = write_study(results, self.study.run.path)
         logger.info("%d of %d cells; page: %s", len(finished), len(cells), page.name)
