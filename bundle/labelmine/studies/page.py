@@ -47,7 +47,7 @@ def method_grids(results: StudyResults, rows: pd.DataFrame) -> list[Grid]:
     change: dict[str, Cell] = {
         "change": lambda row: signed(row["difference"]),
         "its 95 % interval": lambda row: interval([row["difference_low"], row["difference_high"]], signed),
-        "each seed": lambda row: ", ".join(map(signed, row["seed_differences"])) or UNKNOWN,
+        "seeds higher": _seeds_higher,
     }
     grids = []
     for _, part in rows.groupby("method", sort=False):
@@ -150,6 +150,11 @@ def _long(rows: pd.DataFrame, caption: str, columns: Mapping[str, Cell]) -> Grid
 
 def _figure(column: str) -> Cell:
     return lambda row: number(row[column])
+
+
+def _seeds_higher(row: Row) -> str:
+    differences = row["seed_differences"]
+    return f"{sum(value > 0 for value in differences)} of {len(differences)}" if differences else UNKNOWN
 
 
 def _undefined(row: Row) -> str:
