@@ -35,6 +35,14 @@ def test_only_a_higher_metric_is_kept(tmp_path: Path) -> None:
     assert student.saved == [(tmp_path / "best.safetensors", {"image_size": 64})] * 3
 
 
+def test_the_latest_is_kept_whatever_the_metric(tmp_path: Path) -> None:
+    student = Recorder()
+    handler = KeepBest(student, tmp_path / "b", latest=True)  # type: ignore[arg-type]
+    validate(handler, 0.4, 0.3, float("nan"))
+    assert len(student.saved) == 3
+    assert handler.best == 0.4
+
+
 def test_a_resumed_run_does_not_forget_its_best(tmp_path: Path) -> None:
     first, student = KeepBest(Recorder(), tmp_path / "b"), Recorder()  # type: ignore[arg-type]
     validate(first, 0.7)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from ignite.engine import Engine, Events
 from monai.transforms import RandFlipd, RandRotated
 
 from labelmine.data import ImageSet, prepare_image_set
+from labelmine.errors import ConfigError
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student
 from labelmine.transforms import BatchAugment
 from labelmine.workflows import (
     PrepareStudentBatch,
     TrainingPlan,
+    learning_rate_schedule,
     new_student,
     student_evaluator,
     student_loader,
@@ -180,3 +183,32 @@ def test_mlflow_only_where_asked(images: ImageSet, tmp_path: Path, monkeypatch: 
     assert len(plan().trackers(tmp_path, evaluator)) == 1  # type: ignore[arg-type]
     assert len(plan(tracking_uri="runs").trackers(tmp_path, evaluator)) == 2  # type: ignore[arg-type]
     assert made == ["runs"]
+
+
+def test_the_learning_rate_falls_along_a_cosine_whatever_validation_says(images: ImageSet, tmp_path: Path) -> None:
+    cosine = partial(learning_rate_schedule, name="cosine", max_epochs=4)
+    rated = replace(plan(keep_epoch="last"), scheduler=cosine)
+    trainer = student_trainer(rated, student(), *loaders(images), max_epochs=4, folder=str(tmp_path))
+    trainer.run()
+    rates = pd.read_csv(tmp_path / "history.csv")["learning_rate"]
+    expected = [1e-3 * (1 + np.cos(np.pi * epoch / 4)) / 2 for epoch in range(1, 5)]
+    np.testing.assert_allclose(rates, expected, atol=1e-9)
+    kept, last = Student.load(tmp_path / "best.safetensors")[0], trainer.network
+    for name, value in last.state_dict().items():
+        torch.testing.assert_close(kept.state_dict()[name], value)
+
+
+def test_a_plateau_is_s1_s() -> None:
+    optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=5e-5)
+    schedule = learning_rate_schedule(optimizer, "plateau", 100)
+    for _ in range(5):
+        schedule.step(1.0)  # the first is the best; patience 3
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(2.5e-5)
+
+
+def test_mistyped_schedules_and_epochs() -> None:
+    optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+    with pytest.raises(ConfigError, match=r"lr_schedule: expected 'plateau' or 'cosine'. Got: 'step'"):
+        learning_rate_schedule(optimizer, "step", 1)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"keep_epoch: expected 'best' or 'last'. Got: 'first'"):
+        plan(keep_epoch="first")

@@ -1,4 +1,4 @@
-"""Keep the student of the best validation epoch."""
+"""Keep the student of the best validation epoch, or of the last."""
 
 from __future__ import annotations
 
@@ -26,16 +26,23 @@ class KeepBest:
         path: File to write, safetensors.
         metric: Name of the metric in ``engine.state.metrics``; higher is better.
         metadata: What else the file should say, for example ``image_size``.
+        latest: Save after every validation instead: where a handful of images validate, the highest metric is luck.
     """
 
     def __init__(
-        self, student: Student, path: str | Path, metric: str = "val_dice", metadata: dict[str, Any] | None = None
+        self,
+        student: Student,
+        path: str | Path,
+        metric: str = "val_dice",
+        metadata: dict[str, Any] | None = None,
+        latest: bool = False,
     ) -> None:
         """Start without a best."""
         self.student = student
         self.path = Path(path)
         self.metric = metric
         self.metadata = metadata or {}
+        self.latest = latest
         self.best = -math.inf
 
     def attach(self, engine: Engine) -> None:
@@ -48,12 +55,13 @@ class KeepBest:
             known = ", ".join(engine.state.metrics) or "none"
             raise ConfigError(f"metric: expected one of the evaluator's metrics ({known}). Got: '{self.metric}'")
         value = float(engine.state.metrics[self.metric])
-        if value > self.best:
-            self.best = value
+        if value > self.best or self.latest:
+            self.best = value if value > self.best else self.best
             if idist.get_rank() > 0:
                 return
             self.student.save(self.path, **self.metadata)
-            logger.info("%s: new best %s %.4f", self.path.parent.name, self.metric, value)
+            kept = "kept at" if self.latest else "new best"
+            logger.info("%s: %s %s %.4f", self.path.parent.name, kept, self.metric, value)
 
     def state_dict(self) -> dict[str, float]:
         """Return what a resume needs."""

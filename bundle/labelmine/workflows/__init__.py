@@ -34,6 +34,7 @@ from labelmine.workflows.study_page import StudyPage
 from labelmine.workflows.training import (
     PrepareStudentBatch,
     TrainingPlan,
+    learning_rate_schedule,
     new_student,
     student_evaluator,
     student_loader,
@@ -69,6 +70,7 @@ __all__ = [
     "finish_pretraining",
     "gold_items",
     "images_of_run",
+    "learning_rate_schedule",
     "load_predictor",
     "mined_handlers",
     "mined_items",

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ignite.distributed as idist
 import torch
@@ -29,9 +29,11 @@ from monai.inferers import Inferer, SimpleInferer
 from monai.metrics import DiceMetric, LossMetric
 from monai.transforms import Compose
 from torch import Tensor
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 from torch.utils.data import DistributedSampler, RandomSampler, Sampler, WeightedRandomSampler
 
 from labelmine.data import ImageSet, Item, LoadItem
+from labelmine.errors import ConfigError
 from labelmine.handlers import EpochSeed, History, KeepBest, Resume
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student, probabilities
@@ -118,6 +120,7 @@ class TrainingPlan:
         inferer: How the network is applied to a batch.
         image_size: Side of the view in pixels, recorded with the student.
         patience: Epochs without a lower validation loss after which training stops.
+        keep_epoch: Whose weights are kept: of the ``best`` validation Dice, or the ``last``.
         seed: Seed of all randomness, with the epoch.
         device: Where to train; mixed precision on a GPU.
         tracking_uri: MLflow server or folder; None: no MLflow.
@@ -131,9 +134,15 @@ class TrainingPlan:
     inferer: Inferer = field(default_factory=SimpleInferer)
     image_size: int = 224
     patience: int = 10
+    keep_epoch: Literal["best", "last"] = "best"
     seed: int = 0
     device: str = "cpu"
     tracking_uri: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be kept."""
+        if self.keep_epoch not in ("best", "last"):
+            raise ConfigError(f"keep_epoch: expected 'best' or 'last'. Got: '{self.keep_epoch}'")
 
     @property
     def amp(self) -> bool:
@@ -253,7 +262,8 @@ def student_trainer(
         decollate=False,
         amp=plan.amp,
     )
-    best = KeepBest(network, where / "best.safetensors", metadata={"image_size": plan.image_size})
+    metadata, latest = {"image_size": plan.image_size}, plan.keep_epoch == "last"
+    best = KeepBest(network, where / "best.safetensors", metadata=metadata, latest=latest)
     early = EarlyStopping(plan.patience, lambda engine: -engine.state.metrics["val_loss"], trainer)
     history = History(where / "history.csv", evaluator, optimizer)
     evaluator.add_event_handler(Events.COMPLETED, agree_on_metrics)
@@ -266,7 +276,7 @@ def student_trainer(
         *handlers,
         EpochSeed(plan.seed + RANK_STRIDE * idist.get_rank(), [prepare]),
         ValidationHandler(interval=1, validator=evaluator, epoch_level=True),
-        LrScheduleHandler(scheduler, print_lr=False, step_transform=lambda _: evaluator.state.metrics["val_loss"]),
+        _lr_handler(scheduler, evaluator),
         history,
         *plan.trackers(where, evaluator),
         Resume(where / "checkpoint.pt", {**state, "history": history}),
@@ -275,6 +285,35 @@ def student_trainer(
         handler.attach(trainer)
     ProgressBar(desc=where.name, disable=idist.get_rank() > 0).attach(trainer, output_transform=_loss_of)
     return trainer
+
+
+def learning_rate_schedule(
+    optimizer: torch.optim.Optimizer, name: Literal["plateau", "cosine"], max_epochs: int
+) -> ReduceLROnPlateau | CosineAnnealingLR:
+    """Return how the learning rate falls from epoch to epoch.
+
+    Args:
+        optimizer: Whose rate it is.
+        name: ``plateau``: halved after 3 epochs without a lower validation loss, down to 1e-7 (S1). ``cosine``: to 0
+            over ``max_epochs``, whatever validation says: with a handful of validation images their loss is noise.
+        max_epochs: Epochs of the training.
+
+    Raises:
+        ConfigError: When ``name`` is none of the two.
+    """
+    if name not in ("plateau", "cosine"):
+        raise ConfigError(f"lr_schedule: expected 'plateau' or 'cosine'. Got: '{name}'")
+    if name == "cosine":
+        return CosineAnnealingLR(optimizer, T_max=max_epochs)
+    return ReduceLROnPlateau(optimizer, patience=3, factor=0.5, min_lr=1e-7)
+
+
+def _lr_handler(scheduler: Any, evaluator: Engine) -> LrScheduleHandler:
+    """Step a schedule at each epoch's end; only one that waits for a plateau looks at the validation loss."""
+    if isinstance(scheduler, ReduceLROnPlateau):
+        loss = lambda _: evaluator.state.metrics["val_loss"]  # noqa: E731
+        return LrScheduleHandler(scheduler, print_lr=False, step_transform=loss)
+    return LrScheduleHandler(scheduler, print_lr=False, step_transform=lambda _: ())
 
 
 def _loss_of(output: Mapping[str, Tensor]) -> float:
