@@ -29,7 +29,8 @@ from labelmine.workflows.run_folder import RunFolder
 from labelmine.workflows.schedule import SavedStudent, mined_handlers, mined_items, mined_student
 from labelmine.workflows.searched_gold import gold_items, images_of_run, trained_settings
 from labelmine.workflows.start import starting_weights
-from labelmine.workflows.study import Study, StudyImages, study_grid
+from labelmine.workflows.study import Study, study_grid
+from labelmine.workflows.study_images import StudyImages
 from labelmine.workflows.study_page import StudyPage
 from labelmine.workflows.training import (
     PrepareStudentBatch,
