@@ -58,7 +58,7 @@ def test_votes_equal_a_slow_loop(exclusive: bool, k: int, seed: int) -> None:
     pixels = F.normalize(layers(query["image"]), dim=1)[0].flatten(1).t()
     wrong = 0
     for position, pixel in enumerate(pixels):
-        similarity = [float(pixel @ other) for other in pool]
+        similarity = [float((pixel @ other).detach()) for other in pool]
         order = sorted(range(len(pool)), key=lambda n: -similarity[n])
         if len(order) > k and similarity[order[k - 1]] - similarity[order[k]] < 1e-5:
             continue  # a tie: either may vote
