@@ -310,10 +310,11 @@ def learning_rate_schedule(
 
 def _lr_handler(scheduler: Any, evaluator: Engine) -> LrScheduleHandler:
     """Step a schedule at each epoch's end; only one that waits for a plateau looks at the validation loss."""
-    if isinstance(scheduler, ReduceLROnPlateau):
-        loss = lambda _: evaluator.state.metrics["val_loss"]  # noqa: E731
-        return LrScheduleHandler(scheduler, print_lr=False, step_transform=loss)
-    return LrScheduleHandler(scheduler, print_lr=False, step_transform=lambda _: ())
+
+    def told(engine: Engine) -> tuple[float, ...]:
+        return (evaluator.state.metrics["val_loss"],) if isinstance(scheduler, ReduceLROnPlateau) else ()
+
+    return LrScheduleHandler(scheduler, print_lr=False, step_transform=told)
 
 
 def _loss_of(output: Mapping[str, Tensor]) -> float:
