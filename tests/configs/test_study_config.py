@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from labelmine.data import write_phantom_set
-from labelmine.errors import ConfigError
+from labelmine.errors import ConfigError, LabelmineError
 
 CELLS = ["supervised/0.4", "self_training/0.4", "one_time/0.4", "supervised/1"]
 
@@ -86,10 +86,14 @@ def test_one_cell_of_a_job_array(knobs: dict[str, Any], tmp_path: Path, run_conf
     assert not (out / "index.html").exists()
 
 
-def test_a_failed_cell_is_named_on_the_page(knobs: dict[str, Any], tmp_path: Path, run_config: Any) -> None:
+def test_a_failed_cell_is_named_on_the_page(
+    knobs: dict[str, Any], tmp_path: Path, run_config: Any, refused: Any
+) -> None:
     odd = {"catalogue::odd": {"title": "Odd", "knobs": {"min_score": 2.0}}}
     grid = {"methods": ["supervised", "odd"], "fractions": [0.4]}
     run_config("study", **{**knobs, **grid, **odd}, output_dir=str(tmp_path))
+    with refused(LabelmineError, "odd, 0.4, seed 0: .*min_score"):  # a job array's job must not look well
+        run_config("study", **{**knobs, **grid, **odd}, output_dir=str(tmp_path), cell=1)
     assert "min_score" in (tmp_path / "cells" / "odd" / "0.4" / "seed_0" / "error.txt").read_text()
     page = (tmp_path / "index.html").read_text()
     assert "odd, 0.4, seed 0" in page

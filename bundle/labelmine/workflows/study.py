@@ -13,7 +13,7 @@ from filelock import FileLock
 from monai.bundle import ConfigParser
 
 from labelmine.bundle import bundle_root
-from labelmine.errors import ConfigError
+from labelmine.errors import ConfigError, LabelmineError
 from labelmine.evaluation import write_table
 from labelmine.studies.grid import PRETRAINING, SUPERVISED, Cell, Method, build_grid, read_methods, with_needs
 from labelmine.studies.runner import run_cells
@@ -113,6 +113,7 @@ class Study:
 
         Raises:
             ConfigError: No cell of that number.
+            LabelmineError: The cell that was asked for, or one that it needs, failed.
         """
         if cell == PREPARE_ONLY:
             logger.info("prepared: %d cells, numbered in %s", len(self.cells), CELLS_FILE)
@@ -120,7 +121,7 @@ class Study:
         if cell is not None and not 0 <= cell < len(self.cells):
             raise ConfigError(f"cell: expected a number from 0 to {len(self.cells) - 1}, see {CELLS_FILE}; got {cell}")
         chosen = self.cells if cell is None else list(with_needs(self.cells[cell]))
-        return run_cells(
+        failures = run_cells(
             [c for c in chosen if self.applies(c)],
             run_cell,
             self.job,
@@ -129,6 +130,9 @@ class Study:
             self.workers,
             preload=["labelmine.workflows.study_cell", "labelmine.workflows"],
         )
+        if cell is not None and failures:  # a job array must see that its job failed; else the page names the cells
+            raise LabelmineError("; ".join(f"{lost.name}: {told}" for lost, told in failures.items()))
+        return failures
 
     def folder(self, cell: Cell) -> Path:
         """Return the cell's folder."""

@@ -6,7 +6,7 @@ import json
 import logging
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -20,6 +20,7 @@ from labelmine.evaluation import Case
 from labelmine.evaluation.redaction import without_folders
 from labelmine.studies import StudyResults, write_study
 from labelmine.studies.grid import EXAMINED, SUPERVISED, Cell
+from labelmine.studies.results import TEST
 from labelmine.teachers import build_compact_teacher, seen_images
 from labelmine.workflows.mining import BEST_FILE
 from labelmine.workflows.prediction import Predictor, gold_of
@@ -28,7 +29,6 @@ from labelmine.workflows.study_cell import CELL_FILE, ERROR_FILE
 
 logger = logging.getLogger(__name__)
 
-TEST = "test"
 PACKAGES = ("labelmine", "monai", "torch", "segmentation-models-pytorch")
 N_CASES = 4
 
@@ -122,27 +122,26 @@ class StudyPage:
         tables = {c.method.key: self._tables(c)[0].set_index("id")["dice"] for c in shown}
         gain = (tables[shown[-1].method.key] - tables[shown[0].method.key]).sort_values(kind="stable")
         positions = dict.fromkeys(round(i * (len(gain) - 1) / (N_CASES - 1)) for i in range(N_CASES))
-        items = {item["id"]: item for item in self.study.images.images.items}
-        return [self._case(items[gain.index[p]], shown, tables) for p in reversed(positions)]
-
-    def _case(self, item: Any, shown: Sequence[Cell], tables: Mapping[str, pd.Series[float]]) -> Case:
         images = self.study.images.images
-        load = LoadItem(images.classes, images.window, images.slice_axis)
-        predictions = {}
+        by_id = {item["id"]: item for item in images.items}
+        items = [by_id[gain.index[position]] for position in reversed(positions)]
+        masks: dict[str, dict[str, Any]] = {item["id"]: {} for item in items}
         for cell in shown:
             predictor = Predictor.load(self.study.folder(cell) / EXAMINED[cell.method.config] / BEST_FILE)
-            predictions[cell.method.title] = next(
-                predictor.masks([item], images, desc=f"picture of {cell.method.key}")
-            )[1]
-        first = shown[0]
-        return Case(
-            id=item["id"],
-            image=load(item)["image"].permute(1, 2, 0).numpy(),
-            gold=gold_of(item, images),
-            predictions=predictions,
-            dice={cell.method.title: float(tables[cell.method.key][item["id"]]) for cell in shown},
-            caption=f"{first.fraction:g} of the gold, seed {first.seed}",
-        )
+            for item, mask in predictor.masks(items, images, desc=f"pictures of {cell.method.key}"):
+                masks[item["id"]][cell.method.title] = mask
+        load = LoadItem(images.classes, images.window, images.slice_axis)
+        return [
+            Case(
+                id=item["id"],
+                image=load(item)["image"].permute(1, 2, 0).numpy(),
+                gold=gold_of(item, images),
+                predictions=masks[item["id"]],
+                dice={cell.method.title: float(tables[cell.method.key][item["id"]]) for cell in shown},
+                caption=f"{first.fraction:g} of the gold, seed {first.seed}",
+            )
+            for item in items
+        ]
 
     def _notes(self, finished: Sequence[Cell]) -> list[str]:
         """Return the cells' own warnings, each once, and what the teacher has seen of external sets."""
@@ -150,19 +149,20 @@ class StudyPage:
         return [*notes, *self._seen_elsewhere()]
 
     def _seen_elsewhere(self) -> list[str]:
-        name = self.study.knobs.get("teacher_weights")
-        asked = any(cell.method.mines for cell in self.study.cells)
-        if not asked or not name or any("teacher" in overlay for overlay in self.study.overlays):
-            return []
-        teacher = build_compact_teacher(str(name))
+        """Say which external sets a compact teacher was trained on; what other teachers saw is not known."""
+        shared = self.study.knobs.get("teacher_weights")
+        mining = [cell.method for cell in self.study.cells if cell.method.mines]
+        asked = [m for m in mining if not any("teacher_" in o for o in (*self.study.overlays, *m.overlays))]
+        names = {name for method in asked if (name := method.knobs.get("teacher_weights", shared))}
         lines = []
-        for images in self.study.images.external:
-            if seen := seen_images(teacher, [item["image"] for item in images.items]):
-                lines.append(
-                    f"The teacher '{teacher.name}' was trained on {len(seen)} images of external set {images.name}, "
-                    "so what mined students reach there proves nothing. Use weights that never saw it, see "
-                    "models/README.md."
-                )
+        for teacher in map(build_compact_teacher, sorted(names) if self.study.images.external else ()):
+            for images in self.study.images.external:
+                if seen := seen_images(teacher, [item["image"] for item in images.items]):
+                    lines.append(
+                        f"The teacher '{teacher.name}' was trained on {len(seen)} images of the set {images.name}, "
+                        "so what mined students reach there proves nothing. Use weights that never saw it, see "
+                        "models/README.md."
+                    )
         return lines
 
 
