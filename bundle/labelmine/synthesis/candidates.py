@@ -1,0 +1,189 @@
+"""Make candidates: new images from noise, new lesions in real images, images on bent masks; written as they come."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.exposure import match_histograms
+from torch import Tensor
+from tqdm import tqdm
+
+from labelmine.atomic import write_whole
+from labelmine.data import ClassMap
+from labelmine.errors import ConfigError
+from labelmine.synthesis.generator import Generator
+from labelmine.synthesis.masks import cleaned, deformed, hole_around
+from labelmine.synthesis.sampling import FollowStyle, KeepKnown, Steering, sample
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How candidates are made.
+
+    Attributes:
+        count: Number of candidates; their sources, gold images, take turns.
+        steps: Network calls per resampling.
+        resamplings: RePaint's r.
+        inpaint: Whether only a hole around the source's lesion is made anew, so that the background stays real.
+        hole_margin: See ``hole_around``.
+        style: How far colours and light follow the source, in [0, 1]; 0: not at all.
+        style_factor: See ``FollowStyle``.
+        match_colours: Whether histograms are matched with the source's at the end.
+        mask_threshold: See ``cleaned``.
+        opening: Radius of the disk that opens masks, pixels.
+        batch_size: Images at a time.
+        seed: Of all draws.
+    """
+
+    count: int = 100
+    steps: int = 50
+    resamplings: int = 1
+    inpaint: bool = False
+    hole_margin: float = 0.1
+    style: float = 0.0
+    style_factor: int = 16
+    match_colours: bool = False
+    mask_threshold: float = 0.0
+    opening: int = 1
+    batch_size: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the knobs.
+
+        Raises:
+            ConfigError: When one is out of range.
+        """
+        if self.count < 1 or self.batch_size < 1:
+            raise ConfigError(f"expected one candidate or more at a time, got {self.count} and {self.batch_size}")
+
+
+@dataclass(frozen=True)
+class Made:
+    """One batch of candidates.
+
+    Attributes:
+        ids: Their names.
+        sources: Ids of the gold images that they were made from, or pulled toward.
+        images: (B, 3, S, S) in [0, 1].
+        masks: (B, K, S, S) bool; None where images are made without masks.
+    """
+
+    ids: list[str]
+    sources: list[str]
+    images: Tensor
+    masks: NDArray[np.bool_] | None = field(default=None)
+
+
+def make_candidates(
+    generator: Generator,
+    gold: Sequence[Mapping[str, Any]],
+    recipe: Recipe,
+    kinds: Mapping[str, int] | None = None,
+    skip: frozenset[str] = frozenset(),
+) -> Iterator[Made]:
+    """Yield candidates in batches; a batch depends on its place and the seed alone, so that a killed run goes on.
+
+    Args:
+        generator: As trained.
+        gold: Squares of the gold that it was trained on, see ``SquareView``.
+        recipe: How.
+        kinds: Kind of each gold image, where the generator knows kinds: a candidate is of its source's.
+        skip: Ids of candidates that are there already.
+    """
+    device = next(generator.parameters()).device
+    starts = range(0, recipe.count, recipe.batch_size)
+    for start in tqdm(starts, desc="candidates", unit="batch"):
+        numbers = range(start, min(start + recipe.batch_size, recipe.count))
+        ids = [f"synthetic_{number:05d}" for number in numbers]
+        if set(ids) <= skip:
+            continue
+        rows = [gold[number % len(gold)] for number in numbers]
+        yield _made(generator, ids, rows, recipe, kinds or {}, device, recipe.seed * 1_000_003 + start)
+
+
+def write_candidates(made: Made, folder: Path, classes: ClassMap) -> None:
+    """Write a batch as ``images/<id>.png`` and ``masks/<id>.png``."""
+    for row, name in enumerate(made.ids):
+        if made.masks is not None:
+            write_whole(folder / "masks" / f"{name}.png", _png(classes.decode(made.masks[row])))
+        pixels = (made.images[row].permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)
+        write_whole(folder / "images" / f"{name}.png", _png(pixels))
+
+
+def _made(
+    generator: Generator,
+    ids: list[str],
+    rows: Sequence[Mapping[str, Any]],
+    recipe: Recipe,
+    kinds: Mapping[str, int],
+    device: torch.device,
+    seed: int,
+) -> Made:
+    real = torch.stack([row["image"] for row in rows]).to(device)
+    labels = torch.stack([row["label"] for row in rows]).to(device) if "label" in rows[0] else None
+    told: dict[str, Tensor] = {}
+    if generator.clusters:
+        told["clusters"] = torch.tensor([kinds[row["id"]] for row in rows], device=device)
+    drawn = None
+    if generator.content == "images_on_masks" and labels is not None:
+        drawn = deformed((labels > 0).float(), seed)
+    if drawn is not None:
+        told["masks"] = drawn.to(device)
+    known = torch.cat([real, labels], 1) if generator.content == "pairs" and labels is not None else real
+    made = sample(
+        lambda noisy, times: generator(noisy, times, **told),
+        generator.process,
+        (len(ids), generator.image_channels, generator.image_size, generator.image_size),
+        recipe.steps,
+        _steering(known, labels, drawn, recipe),
+        recipe.resamplings,
+        seed,
+        device,
+        progress=False,
+    )
+    images = (made[:, :3].cpu() + 1) / 2
+    if recipe.match_colours:
+        images = _matched(images, (real.cpu() + 1) / 2)
+    masks = None
+    if generator.content == "pairs":
+        masks = cleaned(made[:, 3:], recipe.mask_threshold, recipe.opening)
+    elif drawn is not None:
+        masks = (drawn > 0.5).cpu().numpy()
+    return Made(ids, [row["id"] for row in rows], images, masks)
+
+
+def _steering(known: Tensor, labels: Tensor | None, drawn: Tensor | None, recipe: Recipe) -> list[Steering]:
+    steering: list[Steering] = []
+    if recipe.style:
+        steering.append(FollowStyle(known, recipe.style_factor, recipe.style))
+    if recipe.inpaint:
+        if labels is None:
+            raise ConfigError("inpaint: a hole is made around a lesion, so masks are needed. Give --content pairs")
+        lesions = (labels > 0).float()
+        hole = hole_around(lesions if drawn is None else torch.maximum(lesions, drawn.to(lesions)), recipe.hole_margin)
+        steering.append(KeepKnown(known, hole))
+    return steering
+
+
+def _matched(images: Tensor, references: Tensor) -> Tensor:
+    """Give each image the histogram of its reference, channel by channel."""
+    pairs = zip(images.numpy(), references.numpy(), strict=True)
+    return torch.from_numpy(np.stack([match_histograms(a, b, channel_axis=0) for a, b in pairs])).float().clamp(0, 1)
+
+
+def _png(pixels: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
