@@ -19,6 +19,7 @@ class Item(TypedDict):
         split: Where the image is used; absent before splitting.
         frame: Index of the frame (multi-frame DICOM) or slice (NIfTI volume); absent for plain 2-D files.
         dropped_label: Gold mask hidden from training by ``labeled_fraction``, kept only to measure pseudo labels.
+        made: Whether a generator made image and label, which is then no gold.
     """
 
     id: str
@@ -28,3 +29,4 @@ class Item(TypedDict):
     split: NotRequired[Split]
     frame: NotRequired[int]
     dropped_label: NotRequired[str]
+    made: NotRequired[bool]

@@ -1,7 +1,9 @@
 """The Python halves of the configs: what is too long for an expression, and belongs to no single room."""
 
 from labelmine.workflows.embedding import embed_images
+from labelmine.workflows.feature_networks import build_feature_network
 from labelmine.workflows.gate import GateStage
+from labelmine.workflows.generator_training import generator_loader, generator_trainer, kinds_of, new_generator
 from labelmine.workflows.inference import (
     Examination,
     StudentInferer,
@@ -32,6 +34,8 @@ from labelmine.workflows.start import starting_weights
 from labelmine.workflows.study import Study, study_grid
 from labelmine.workflows.study_images import StudyImages
 from labelmine.workflows.study_page import StudyPage
+from labelmine.workflows.synthesis import AdmissionStage, CandidateStage, mixed_items
+from labelmine.workflows.synthesis_conclusion import SynthesisConclusion
 from labelmine.workflows.training import (
     PrepareStudentBatch,
     TrainingPlan,
@@ -44,6 +48,8 @@ from labelmine.workflows.training import (
 )
 
 __all__ = [
+    "AdmissionStage",
+    "CandidateStage",
     "Conclusion",
     "Examination",
     "GateStage",
@@ -60,8 +66,10 @@ __all__ = [
     "Study",
     "StudyImages",
     "StudyPage",
+    "SynthesisConclusion",
     "TrainingPlan",
     "best_student",
+    "build_feature_network",
     "compare",
     "default_setting",
     "embed_images",
@@ -69,13 +77,18 @@ __all__ = [
     "find_images",
     "finish_labels",
     "finish_pretraining",
+    "generator_loader",
+    "generator_trainer",
     "gold_items",
     "images_of_run",
+    "kinds_of",
     "learning_rate_schedule",
     "load_predictor",
     "mined_handlers",
     "mined_items",
     "mined_student",
+    "mixed_items",
+    "new_generator",
     "new_simclr",
     "new_student",
     "open_run",

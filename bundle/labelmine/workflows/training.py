@@ -70,8 +70,8 @@ def student_loader(
         shuffle: Whether to draw in random order (from torch's global generator, which ``EpochSeed`` seeds).
         steps: Batches per epoch, drawn with replacement; None: one pass over the set. The same number for two students
             makes their training equally long.
-        gold_share: Expected fraction of gold in a batch of gold and pseudo labels; None: as the set is. Draws with
-            replacement.
+        gold_share: Expected fraction of gold in a batch of gold and pseudo labels, or made pairs; None: as the set is.
+            Draws with replacement.
         num_workers: Processes that load; 0 is fastest while views are cached.
     """
     sampler: Sampler[int] | None = None
@@ -332,7 +332,7 @@ def _curves(evaluator: Engine) -> Callable[[Engine, Any], None]:
 
 
 def _shares(dataset: Any, gold_share: float) -> list[float]:
-    gold = [bool("label" in item) for item in dataset.data]
+    gold = ["label" in item and not item.get("made", False) for item in dataset.data]
     n_gold, n_pseudo = sum(gold), len(gold) - sum(gold)
     if not n_gold or not n_pseudo:
         return [1.0] * len(gold)

@@ -1,0 +1,177 @@
+"""The end of ``configs/synthesize.yaml``: are made images good, do they help, and a page that says so."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from labelmine.atomic import write_whole
+from labelmine.data import ImageSet, Item
+from labelmine.evaluation import paired_difference, summarise, write_metrics, write_table
+from labelmine.synthesis import Likeness, generator_views, gold_of_generator, likeness
+from labelmine.synthesis.page import SynthesisReport, write_synthesis_page
+from labelmine.teachers import Teacher, seen_images
+from labelmine.workflows.feature_networks import FeatureNetwork
+from labelmine.workflows.mining import BEST_FILE
+from labelmine.workflows.prediction import Predictor, evaluate
+from labelmine.workflows.run_folder import RunFolder
+from labelmine.workflows.synthesis import CANDIDATES, DATASET, TABLE, made_items
+
+logger = logging.getLogger(__name__)
+
+STUDENTS = ("supervised", "mixed")
+SHOWN = 24  # images in each grid of the page
+
+
+class SynthesisConclusion:
+    """What a synthesis run ends with.
+
+    Writes ``metrics.json``, ``report/index.html`` and, where pairs were made, ``test_<student>.csv`` and
+    ``model.safetensors``: the student that saw made pairs, if gold validation shows that they help, else the other.
+
+    Args:
+        run: The run's folder.
+        images: The image set.
+        content: What was made, see ``Generator``.
+        generator_size: Side of the generator's squares.
+        features: Feature network of the Fréchet distance.
+        teacher: Asked which of the images it has seen; None: no teacher took part.
+        seed: Seed of the bootstrap.
+        device: Where students predict.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        images: ImageSet,
+        content: str,
+        generator_size: int,
+        features: FeatureNetwork,
+        teacher: Teacher | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Keep what is needed; nothing is done yet."""
+        self.run = run
+        self.images = images
+        self.content = content
+        self.generator_size = generator_size
+        self.features = features
+        self.teacher = teacher
+        self.seed = seed
+        self.device = device
+
+    def __call__(self) -> None:
+        """Choose, examine and write."""
+        students = {n: self.run.path / n / BEST_FILE for n in STUDENTS}
+        predictors = {n: Predictor.load(p, self.device) for n, p in students.items() if p.is_file()}
+        val = {n: evaluate(p, self.images.val, self.images, f"validate {n}") for n, p in predictors.items()}
+        val_dice = {n: float(table["dice"].mean()) for n, table in val.items()}
+        tables = {n: evaluate(p, self.images.test, self.images, f"test {n}") for n, p in predictors.items()}
+        for name, table in tables.items():
+            write_table(self.run.path / f"test_{name}.csv", table)
+        kept = max(val_dice, key=lambda name: val_dice[name]) if val_dice else None  # a tie: without made images
+        if kept:
+            write_whole(self.run.path / "model.safetensors", students[kept].read_bytes())
+        candidates = pd.read_csv(self.run.path / TABLE, dtype={"id": str, "source": str}, keep_default_na=False)
+        accepted = candidates["accepted"] == 1
+        reasons = dict(Counter(candidates.loc[~accepted, "reason"]))
+        rows, pictures = self._likeness(candidates)
+        warnings = self._warnings()
+        figures = {
+            "dataset": self.images.name,
+            "seed": self.seed,
+            **self.images.summary,
+            "content": self.content,
+            **{name: summarise(table, self.seed) for name, table in tables.items()},
+            **self._difference(tables),
+            "validation_dice": val_dice,
+            "kept": kept,
+            "candidates": {"accepted": int(accepted.sum()), "rejected": int((~accepted).sum()), "reasons": reasons},
+            "feature_network": self.features.name,
+            "likeness": [asdict(row) for row in rows],
+            "warnings": warnings,
+            "seconds": self.run.seconds,
+        }
+        write_metrics(self.run.path / "metrics.json", figures)
+        report = SynthesisReport(
+            dataset=self.images.name,
+            seed=self.seed,
+            content=self.content,
+            tables=tables,
+            validation_dice=val_dice,
+            kept=kept,
+            accepted=int(accepted.sum()),
+            reasons=reasons,
+            likeness=rows,
+            feature_network=self.features.name,
+            pictures=pictures,
+            histories={n: _history(self.run.path / n / "history.csv") for n in ("generator", *predictors)},
+            warnings=warnings,
+            seconds=self.run.seconds,
+            settings=self.run.settings,
+        )
+        page = write_synthesis_page(report, self.run.path / "report")
+        for line in report.headline():
+            logger.info("%s", line)
+        if self.content == "images":
+            logger.info("to label them: mine.yaml --dataset_dir %s/%s, with any labeler", self.run.path.name, DATASET)
+        logger.info("report: %s/%s", page.parent.name, page.name)
+
+    def _difference(self, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+        if set(STUDENTS) - set(tables):
+            return {}
+        return {"difference": paired_difference(tables["supervised"], tables["mixed"], self.seed)}
+
+    def _likeness(self, candidates: pd.DataFrame) -> tuple[list[Likeness], dict[str, tuple[Tensor, Tensor | None]]]:
+        """Compare sets of images with the gold that trains; return also images and masks to be shown."""
+        accepted = candidates["accepted"] == 1
+        folder, masks = self.run.path / CANDIDATES, self.content != "images"
+        sets = {
+            "gold, training": gold_of_generator(self.images),
+            "gold, validation and test": [*self.images.val, *self.images.test],
+            "candidates": made_items(folder, candidates["id"], masks),
+            "admitted": made_items(folder, candidates.loc[accepted, "id"], masks),
+        }
+        squares = {name: self._squares(items) for name, items in sets.items()}
+        features = {name: self.features(images) for name, (images, _) in squares.items() if len(images)}
+        gold = squares["gold, training"][0]
+        rows = [likeness(name, squares[name][0], features[name], gold, features["gold, training"]) for name in features]
+        rejected = self._squares(made_items(folder, candidates.loc[~accepted, "id"][:SHOWN], masks))
+        shown = {"real": squares["gold, training"], "admitted": squares["admitted"], "rejected": rejected}
+        return rows, {name: _first(pair, masks) for name, pair in shown.items() if len(pair[0])}
+
+    def _squares(self, items: Sequence[Item]) -> tuple[Tensor, Tensor | None]:
+        """Return images (N, 3, S, S) in [0, 1], and masks (N, K, S, S) of 0 and 1 where all have some."""
+        if not items:
+            return torch.zeros(0, 3, self.generator_size, self.generator_size), None
+        views = list(generator_views(items, self.images, self.generator_size))
+        labelled = all("label" in item for item in items)
+        masks = torch.stack([(view["label"] > 0).float() for view in views]) if labelled else None
+        return torch.stack([(view["image"] + 1) / 2 for view in views]), masks
+
+    def _warnings(self) -> list[str]:
+        seen = seen_images(self.teacher, {item["image"] for item in self.images.items}) if self.teacher else []
+        if not self.teacher or not seen:
+            return []
+        return [
+            f"The teacher '{self.teacher.name}', which helped to admit pairs, was trained on {len(seen)} of these "
+            f"images (for example {seen[0]}). Use weights that never saw this set, see models/README.md."
+        ]
+
+
+def _first(pair: tuple[Tensor, Tensor | None], masks: bool) -> tuple[Tensor, Tensor | None]:
+    images, drawn = pair
+    return images[:SHOWN], drawn[:SHOWN] if drawn is not None and masks else None
+
+
+def _history(path: Path) -> list[dict[str, float]]:
+    return pd.read_csv(path).to_dict("records") if path.is_file() else []  # type: ignore[return-value]

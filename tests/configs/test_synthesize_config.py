@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from labelmine.errors import ConfigError, DataError
+from labelmine.synthesis import Generator
+
+from .conftest import Run
+
+
+@pytest.fixture(scope="session")
+def tiny(small: dict[str, Any], teacher_file: str) -> dict[str, Any]:
+    """Knobs that make generator and students last seconds."""
+    return {
+        **small, "generator_size": 16, "channels": [32, 32], "attention": [False, True], "generator_epochs": 2,
+        "generator_steps": 2, "generator_batch_size": 4, "grid_every": 1, "count": 6, "sampling_steps": 2,
+        "min_agreement": 0.0, "copy_quantile": 0.0, "opening": 0, "max_epochs": 1,
+        "teacher_weights": teacher_file, "feature_network": teacher_file,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, tiny: dict[str, Any], run_config: Any) -> Run:
+    """One run with pairs that many tests look at; none may write into it."""
+    folder = tmp_path_factory.mktemp("made")
+    knobs = {**tiny, "output_dir": str(folder)}
+    run_config("synthesize", **knobs)
+    return Run(folder, knobs)
+
+
+def test_files_and_metrics(made: Run) -> None:
+    names = {path.name for path in made.folder.iterdir()}
+    assert names >= {"candidates.csv", "dataset.csv", "images", "masks", "model.safetensors", "metrics.json", "report"}
+    metrics = made.metrics
+    counts = metrics["candidates"]
+    assert counts["accepted"] + counts["rejected"] == 6
+    assert {row["name"] for row in metrics["likeness"]} >= {"gold, training", "candidates"}
+    assert "not Inception" in metrics["feature_network"]
+    assert metrics["kept"] in ("supervised", "mixed")
+    assert (made.folder / "generator" / "samples" / "epoch_0002.png").is_file()
+    page = (made.folder / "report" / "index.html").read_text()
+    assert "made images were admitted" in page
+    assert "Yellow: outline of the mask" in page
+
+
+def test_admitted_pairs_are_an_image_set(made: Run) -> None:
+    admitted = pd.read_csv(made.folder / "candidates.csv").query("accepted == 1")["id"].tolist()
+    assert admitted, "nothing was admitted though nothing was asked for"
+    for name in admitted:
+        image, mask = (Image.open(made.folder / part / f"{name}.png") for part in ("images", "masks"))
+        assert image.size == mask.size == (16, 16)
+    listed = pd.read_csv(made.folder / "dataset.csv")
+    assert set(listed.loc[listed["id"].isin(admitted), "split"]) == {"train"}
+    assert not listed["image"].str.startswith("/").any()
+
+
+def test_made_pairs_are_of_training_gold_alone(made: Run) -> None:
+    listed = pd.read_csv(made.folder / "dataset.csv")
+    gold = set(listed.loc[(listed["split"] == "train") & ~listed["id"].str.startswith("synthetic"), "id"])
+    assert set(pd.read_csv(made.folder / "candidates.csv")["source"]) <= gold
+    _, told = Generator.load(made.folder / "generator" / "generator.safetensors")
+    assert len(told["trained_on"]) == len(gold) == made.metrics["n_gold"]
+
+
+def test_a_killed_run_goes_on_with_the_same_candidates(made: Run, tmp_path: Path, run_config: Any) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(made.folder, folder)
+    table = pd.read_csv(folder / "candidates" / "candidates.csv")
+    table[:4].to_csv(folder / "candidates" / "candidates.csv", index=False)  # the second batch of four was not reached
+    (folder / "candidates" / "images" / "synthetic_00004.png").unlink()
+    run_config("synthesize", **{**made.knobs, "output_dir": str(folder)})
+    names = [path.relative_to(folder) for path in (folder / "candidates").rglob("*.png")]
+    assert len(names) == 12
+    for name in names:
+        assert (folder / name).read_bytes() == (made.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("knobs", [{"content": "images_on_masks", "clusters": 2}, {"inpaint": True, "style": 0.5}])
+def test_other_ways_to_make_pairs(tmp_path: Path, tiny: dict[str, Any], run_config: Any, knobs: dict[str, Any]) -> None:
+    knobs = {**tiny, **knobs, "generator_epochs": 1, "match_colours": True, "prediction": "v_prediction"}
+    run_config("synthesize", **knobs, output_dir=str(tmp_path))
+    assert (tmp_path / "masks" / "synthetic_00000.png").is_file()
+
+
+def test_images_without_masks_go_to_a_labeler(
+    tmp_path: Path, tiny: dict[str, Any], quick: dict[str, Any], run_config: Any
+) -> None:
+    run_config("synthesize", **{**tiny, "content": "images"}, output_dir=str(tmp_path / "made"))
+    assert not (tmp_path / "made" / "masks").exists()
+    assert not (tmp_path / "made" / "supervised" / "best.safetensors").exists()
+    listing = tmp_path / "made" / "dataset.csv"
+    run_config("mine", **quick, gate=False, dataset_dir=str(listing), teacher_weights=tiny["teacher_weights"],
+               output_dir=str(tmp_path / "mined"))  # fmt: skip
+    run = Run(tmp_path / "mined", {})
+    assert run.metrics["n_unlabeled"] == 6
+    assert run.metrics["pseudo_labels"]["accepted"] + run.metrics["pseudo_labels"]["rejected"] == 6
+
+
+def test_a_generator_of_other_gold_is_refused(made: Run, tmp_path: Path, run_config: Any, refused: Any) -> None:
+    earlier = str(made.folder / "generator" / "generator.safetensors")
+    knobs = {**made.knobs, "output_dir": str(tmp_path), "generator_file": earlier}
+    with refused(DataError, r"generator.safetensors was trained on other gold .* Give the --split_file"):
+        run_config("synthesize", **knobs, labeled_fraction=0.7)
+
+
+def test_a_generator_of_another_size_is_refused(made: Run, tmp_path: Path, run_config: Any, refused: Any) -> None:
+    earlier = str(made.folder / "generator" / "generator.safetensors")
+    with refused(ConfigError, r"makes images of 16 px, the run asks for 32. Give --generator_size 16"):
+        run_config("synthesize", **{**made.knobs, "output_dir": str(tmp_path), "generator_file": earlier,
+                                    "generator_size": 32})  # fmt: skip
+
+
+def test_an_earlier_generator_serves(made: Run, tmp_path: Path, run_config: Any) -> None:
+    earlier = str(made.folder / "generator" / "generator.safetensors")
+    knobs = {**made.knobs, "generator_file": earlier, "split_file": str(made.folder / "split.json")}
+    run_config("synthesize", **knobs | {"output_dir": str(tmp_path)})
+    assert not (tmp_path / "generator" / "generator.safetensors").exists()
+    name = Path("candidates") / "images" / "synthetic_00000.png"
+    assert (tmp_path / name).read_bytes() == (made.folder / name).read_bytes()
+
+
+def test_too_few_gold_images(tmp_path: Path, tiny: dict[str, Any], run_config: Any, refused: Any) -> None:
+    with refused(DataError, r"phantom: 10 gold images to train on, expected 16 or more: of fewer a generator"):
+        run_config("synthesize", **tiny, labeled_fraction=0.3, output_dir=str(tmp_path))
