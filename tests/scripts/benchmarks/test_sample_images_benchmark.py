@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -141,6 +142,21 @@ def test_each_batch_has_its_own_gold_and_a_hole_around_its_lesion() -> None:
     hole[4:10, 4:10] = 1  # a tenth of 16 px beyond the lesion
     assert torch.equal(first.hole[0, 0], hole)
     assert torch.equal(first.known[0, 3:], label)
+
+
+def test_inpainting_alone_keeps_gold_around_the_hole() -> None:
+    known, hole = torch.rand(2, 4, 16, 16) * 1.6 - 0.8, torch.zeros(2, 1, 16, 16)
+    hole[..., 4:10, 4:10] = 1
+    batch = sample_images.Batch(0, known, hole, {})
+    args = argparse.Namespace(steps=[3, 2], reference_steps=5, repaint_steps=3, repaint_resamplings=2)
+    generator = Generator(["lesion"], **TINY).eval()
+    sampling, inpainting = sample_images.ways_of(generator, [batch], args)
+    for way in (*sampling.values(), *inpainting.values()):
+        way()
+    outside = hole.expand_as(known) == 0
+    assert all(torch.allclose(way.made[0][outside], known[outside]) for way in inpainting.values())
+    assert not any(torch.allclose(way.made[0][~outside], known[~outside]) for way in inpainting.values())
+    assert not any(torch.allclose(way.made[0][outside], known[outside]) for way in sampling.values())
 
 
 def test_images_are_compared_with_all_gold_that_trains(
