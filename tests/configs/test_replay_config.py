@@ -150,13 +150,15 @@ def test_what_prompts_do_not_tell_is_counted(
     assert {row["outcome"] for row in found[4:]} == {"equal"}
 
 
+@pytest.mark.parametrize("tta", [True, False])
 def test_self_labels_come_from_their_student(
-    mined: Any, tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any
+    mined: Any, tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any, tta: bool
 ) -> None:
     images, out = str(phantom_folder(5) / "images"), tmp_path / "out"
     run_config(
-        "label", "labeler_self", dataset_dir=images, model_dir=str(mined.folder), output_dir=str(out), device="cpu"
-    )
+        "label", "labeler_self", dataset_dir=images, model_dir=str(mined.folder), output_dir=str(out), device="cpu",
+        tta=tta,
+    )  # fmt: skip
     run = open_run(str(out), images, model_dir=str(mined.folder))
     assert Replay(run, None, str(tmp_path / "again"))()["outcome"].tolist() == ["equal"] * 5
     table = Replay(open_run(str(out), images), None, str(tmp_path / "again"))()

@@ -83,6 +83,7 @@ class InFiles:
         view: The view that labels were made in and are trained in.
         student_sha256: Returns the hash of the student's file, which labels are replayed with; asked when the first
             label is written.
+        tta: Whether the student answered with its mean over flips and turns, see ``TestTimeAverage``.
     """
 
     def __init__(
@@ -91,13 +92,15 @@ class InFiles:
         items: Sequence[Item],
         view: StudentView,
         student_sha256: Callable[[], str] | None = None,
+        tta: bool = False,
     ) -> None:
         """Keep the store and look items up by id."""
         self.store = store
         self.items = {item["id"]: item for item in items}
         self.view = view
         self._hash = student_sha256
-        self._student: dict[str, str] | None = None
+        self._tta = tta
+        self._student: dict[str, str | bool] | None = None
 
     @property
     def done(self) -> set[str]:
@@ -126,9 +129,9 @@ class InFiles:
             pixels = None if uniform else to_original(weight, size)[0].numpy()
             self.store.write(self.items[image_id], mask.numpy(), record, pixels)
 
-    def _origin(self) -> dict[str, str]:
+    def _origin(self) -> dict[str, str | bool]:
         if self._student is None:
-            self._student = {} if self._hash is None else {"student_sha256": self._hash()}
+            self._student = {} if self._hash is None else {"student_sha256": self._hash(), "tta": self._tta}
         return self._student
 
     def get(self, image_id: str) -> tuple[Tensor, Tensor]:

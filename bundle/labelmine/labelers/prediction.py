@@ -15,9 +15,10 @@ from labelmine.networks import probabilities
 @torch.no_grad()
 def predict(student: StudentNetwork, batch: Mapping[str, Any], exclusive: bool) -> Tensor:
     """Return (B, K, H, W) probabilities in evaluation mode, 0 in the padding; the student's mode is put back after."""
-    training = isinstance(student, nn.Module) and student.training
-    if isinstance(student, nn.Module):
-        student.eval()
+    network = getattr(student, "student", student)  # behind one that is read from a file, or averages its looks
+    training = isinstance(network, nn.Module) and network.training
+    if isinstance(network, nn.Module):
+        network.eval()
     try:
         images = batch["image"]
         # One image alone takes other kernels, whose last bits differ; doubled it gets what it gets in any batch, and
@@ -25,6 +26,6 @@ def predict(student: StudentNetwork, batch: Mapping[str, Any], exclusive: bool) 
         logits = student(images.repeat(2, 1, 1, 1))[:1] if len(images) == 1 else student(images)
         probability = probabilities(logits, exclusive)
     finally:
-        if isinstance(student, nn.Module):
-            student.train(training)
+        if isinstance(network, nn.Module):
+            network.train(training)
     return probability * (batch["weight"] > 0) if "weight" in batch else probability

@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 MODEL_FILE = "model.safetensors"
 
 
-def load_predictor(model_dir: str, device: str = "cpu") -> Predictor:
+def load_predictor(model_dir: str, device: str = "cpu", tta: bool = False) -> Predictor:
     """Return the predictor of the student that an earlier run left in ``model_dir``."""
-    return Predictor.load(Path(model_dir).expanduser() / MODEL_FILE, device)
+    return Predictor.load(Path(model_dir).expanduser() / MODEL_FILE, device, tta)
 
 
 def student_sha256(model_dir: str) -> str:

@@ -61,6 +61,7 @@ class Conclusion:
         device: Where students predict.
         schedule: When pseudo labels were made, see ``PseudoLabeling``: by the supervised student before the second
             training (``one_time``), or by the mined one during and after it (``continuous``).
+        tta: Whether the student prompted with its mean over flips and turns, see ``TestTimeAverage``.
         review_budget: Images that ``labels/review.csv`` marks for correction; see ``write_review``.
         review_diversity: See ``write_review``.
     """
@@ -74,6 +75,7 @@ class Conclusion:
         seed: int = 0,
         device: torch.device | str = "cpu",
         schedule: str = "one_time",
+        tta: bool = False,
         review_budget: int = 20,
         review_diversity: float = 0.5,
     ) -> None:
@@ -85,6 +87,7 @@ class Conclusion:
         self.seed = seed
         self.device = device
         self.schedule = schedule
+        self.tta = tta
         self.review_budget = review_budget
         self.review_diversity = review_diversity
 
@@ -98,7 +101,8 @@ class Conclusion:
         tables = {n: evaluate(p, self.images.test, self.images, f"test {n}") for n, p in predictors.items()}
         for name, table in tables.items():
             write_table(self.run.path / f"test_{name}.csv", table)
-        prompter = predictors["supervised" if self.schedule == "one_time" else "mined"]
+        who = "supervised" if self.schedule == "one_time" else "mined"
+        prompter = Predictor.load(students[who], self.device, self.tta)
         pseudo = self._pseudo_labels(self.store, prompter) if self.store else None
         if self.store and self.images.unlabeled:
             budget, diversity = self.review_budget, self.review_diversity

@@ -17,8 +17,9 @@ from tqdm import tqdm
 from labelmine.data import ImageSet, Item, LoadItem, pixel_spacing, read_label
 from labelmine.evaluation import evaluate_masks
 from labelmine.labelers import PromptedLabeler
+from labelmine.labelers.base import StudentNetwork
 from labelmine.labelers.prediction import predict
-from labelmine.networks import Student
+from labelmine.networks import Student, TestTimeAverage
 from labelmine.transforms import StudentView, to_original
 
 
@@ -29,28 +30,32 @@ class Predictor:
         student: A trained student.
         image_size: Side of its view in pixels.
         refine: A labeler whose teacher refines what the student finds; None: the student alone (fast).
+        tta: Whether it answers with the mean over an image's flips and turns, see ``TestTimeAverage``.
     """
 
-    def __init__(self, student: Student, image_size: int, refine: PromptedLabeler | None = None) -> None:
+    def __init__(
+        self, student: Student, image_size: int, refine: PromptedLabeler | None = None, tta: bool = False
+    ) -> None:
         """Keep the student in evaluation mode."""
         self.student = student.eval()
+        self.asked: StudentNetwork = TestTimeAverage(student) if tta else student
         self.image_size = image_size
         self.refine = refine
 
     @classmethod
-    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Predictor:
+    def load(cls, path: str | Path, device: torch.device | str = "cpu", tta: bool = False) -> Predictor:
         """Return the predictor of a saved student."""
         student, metadata = Student.load(path)
-        return cls(student.to(device), int(metadata["image_size"]))
+        return cls(student.to(device), int(metadata["image_size"]), tta=tta)
 
     def probabilities(self, batch: dict[str, Tensor]) -> Tensor:
         """Return (B, K, S, S) probabilities of a batch of views."""
         if self.refine is None:
-            return predict(self.student, batch, self.student.exclusive)
-        answer = self.refine(batch, self.student)
+            return predict(self.asked, batch, self.student.exclusive)
+        answer = self.refine(batch, self.asked)
         if bool(answer.accepted.all()):
             return answer.mask
-        own = predict(self.student, batch, self.student.exclusive)
+        own = predict(self.asked, batch, self.student.exclusive)
         return torch.where(answer.accepted.reshape(-1, 1, 1, 1), answer.mask, own)
 
     def masks(

@@ -20,9 +20,10 @@ from labelmine.data import LoadItem
 from labelmine.errors import DataError, WeightsError
 from labelmine.evaluation import write_metrics, write_table
 from labelmine.labelers import Labeler
+from labelmine.labelers.base import StudentNetwork
 from labelmine.labelers.prediction import predict
 from labelmine.labelers.prompted import united
-from labelmine.networks import Student
+from labelmine.networks import Student, TestTimeAverage
 from labelmine.prompts import Prompts
 from labelmine.quality import blended
 from labelmine.teachers import Teacher, cache_metrics
@@ -81,7 +82,7 @@ class Replay:
         self.device = torch.device(device)
         self.records = chosen_records(run.store, ids)
         self._load = LoadItem(run.store.classes, run.window, run.slice_axis)
-        self._student: tuple[str, Student] | None = None
+        self._student: tuple[tuple[str, bool], StudentNetwork] | None = None
         for record in self.records:
             self._refuse_other_teacher(record)
 
@@ -133,7 +134,7 @@ class Replay:
         drawn = _drawn_by(records[0])
         masks: dict[str, Tensor] = {}
         if _needs_student(records[0]):
-            student = self._student_of(records[0]["student_sha256"])
+            student = self._student_of(records[0])
             masks["student"] = predict(student, batch, self.run.exclusive)
         if {"labeler", "blend"} & set(drawn):
             by_prompts = _by_prompts(records[0])
@@ -162,7 +163,7 @@ class Replay:
 
     def _asked_again(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:
         """Return (B, K, S, S) of the labeler, asked with the student that the records name."""
-        student = self._student_of(records[0]["student_sha256"])
+        student = self._student_of(records[0])
         if records[0]["labeler"] == "self":
             return (predict(student, batch, self.run.exclusive) > 0.5).float()
         if self.again is None:  # such records were set aside as not replayable
@@ -170,11 +171,13 @@ class Replay:
         mask: Tensor = self.again(batch, student).mask
         return mask
 
-    def _student_of(self, sha256: str) -> Student:
-        """Return the student with that hash, which the labeler has taken up."""
-        if self._student is None or self._student[0] != sha256:
-            student = Student.load(self.run.students[sha256])[0].to(self.device).eval()
-            self._student = (sha256, student)
+    def _student_of(self, record: Record) -> StudentNetwork:
+        """Return the student that a record names, which the labeler has taken up."""
+        name = (record["student_sha256"], bool(record.get("tta", False)))
+        if self._student is None or self._student[0] != name:
+            network = Student.load(self.run.students[name[0]])[0].to(self.device).eval()
+            student: StudentNetwork = TestTimeAverage(network) if name[1] else network
+            self._student = (name, student)
             prepare = getattr(self.again, "prepare", None)
             if prepare is not None:
                 prepare(student)
@@ -244,7 +247,7 @@ def _needs_student(record: Record) -> bool:
 def _form(record: Record) -> tuple[Any, ...]:
     """Return what records must share to be asked together."""
     keys = sorted({key for prompt in record["prompts"] for key in prompt} & {"box", "points"})
-    student = record.get("student_sha256", "") if _needs_student(record) else ""
+    student = (record.get("student_sha256"), record.get("tta")) if _needs_student(record) else ()
     return (record["view_size"], record.get("labeler"), _drawn_by(record), keys if _by_prompts(record) else [], student)
 
 

@@ -13,7 +13,7 @@ from labelmine.data import ImageSet, Item, LabelStore, read_label
 from labelmine.errors import ConfigError
 from labelmine.handlers import EmaStudent, LabelQuality, PseudoLabeling
 from labelmine.labelers import Labeler
-from labelmine.networks import Student
+from labelmine.networks import Student, TestTimeAverage
 from labelmine.transforms import StudentView
 from labelmine.weights import sha256_of
 from labelmine.workflows.mining import BEST_FILE, best_student
@@ -27,17 +27,19 @@ class SavedStudent:
     Args:
         folder: Folder of the stage.
         device: Where it predicts.
+        tta: Whether it answers with the mean over an image's flips and turns, see ``TestTimeAverage``.
     """
 
-    def __init__(self, folder: str, device: torch.device | str = "cpu") -> None:
+    def __init__(self, folder: str, device: torch.device | str = "cpu", tta: bool = False) -> None:
         """Read nothing yet."""
         self.folder = folder
         self.device = device
+        self.tta = tta
         self._student: Student | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return logits of (B, 3, S, S) images in [0, 1]."""
-        logits: Tensor = self.student(images)
+        logits: Tensor = (TestTimeAverage(self.student) if self.tta else self.student)(images)
         return logits
 
     @property
