@@ -113,7 +113,6 @@ def test_inpainting_without_masks_is_refused() -> None:
         next(make_candidates(generator("images"), rows, Recipe(**QUICK, inpaint=True)))
 
 
-@pytest.mark.xfail(strict=True, reason="gold always has masks: inpaint with content images is taken, not refused")
 def test_inpainting_images_that_get_no_masks_is_refused() -> None:
     # Admission would compare whole made images with the lesions of gold: the copy test would say nothing.
     with pytest.raises(ConfigError, match="inpaint"):

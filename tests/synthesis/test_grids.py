@@ -59,7 +59,6 @@ def test_masks_are_outlined_and_the_rest_is_left(classes: int) -> None:
     assert (plain == 51).all()
 
 
-@pytest.mark.xfail(strict=True, reason="scikit-image draws two columns, but one row, where labels are int64")
 def test_an_outline_is_one_pixel_wide() -> None:
     mask = torch.zeros(1, 1, 20, 20)
     mask[..., 5:15, 5:15] = 1

@@ -76,10 +76,7 @@ def test_inception_sees_what_it_was_trained_on(monkeypatch: pytest.MonkeyPatch) 
     torch.testing.assert_close(features, expected.expand(2, 3))
 
 
-DAMAGED = pytest.param(
-    RuntimeError('invalid hash value (expected "0cc3c7bd", got "e3b0c442")'),
-    marks=pytest.mark.xfail(strict=True, reason="a broken download is a RuntimeError of torch.hub, not an OSError"),
-)
+DAMAGED = RuntimeError('invalid hash value (expected "0cc3c7bd", got "e3b0c442")')
 
 
 @pytest.mark.parametrize("error", [URLError("no route to host"), TimeoutError("timed out"), DAMAGED])

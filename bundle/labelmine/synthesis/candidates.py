@@ -132,7 +132,8 @@ def _made(
     seed: int,
 ) -> Made:
     real = torch.stack([row["image"] for row in rows]).to(device)
-    labels = torch.stack([row["label"] for row in rows]).to(device) if "label" in rows[0] else None
+    masked = generator.content != "images" and "label" in rows[0]
+    labels = torch.stack([row["label"] for row in rows]).to(device) if masked else None
     told: dict[str, Tensor] = {}
     if generator.clusters:
         told["clusters"] = torch.tensor([kinds[row["id"]] for row in rows], device=device)

@@ -31,5 +31,5 @@ def grid_png(images: Tensor, masks: Tensor | None = None, columns: int = COLUMNS
 
 
 def _outlined(image: Tensor, mask: Tensor) -> Tensor:
-    marked = mark_boundaries(image.permute(1, 2, 0).numpy(), mask.amax(0).numpy().astype(int), color=(1, 0.83, 0))
+    marked = mark_boundaries(image.permute(1, 2, 0).numpy(), mask.amax(0).numpy().astype(np.uint8), color=(1, 0.83, 0))
     return torch.from_numpy(marked).permute(2, 0, 1).float()

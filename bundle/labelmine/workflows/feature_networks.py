@@ -38,9 +38,9 @@ def build_feature_network(name: str = "compact", device: torch.device | str = "c
     """Return a feature network.
 
     Args:
-        name: ``inception``: torchvision's Inception v3 with ImageNet weights, which it downloads; FID is then what
-            papers mean by it. Else a compact teacher's name or file: the means of its embedding over the image, for use
-            without a network connection; its figures compare with each other alone.
+        name: ``inception``: torchvision's Inception v3 with ImageNet weights, which it downloads; papers mostly use
+            TensorFlow's weights, whose figures differ. Else a compact teacher's name or file: the means of its
+            embedding over the image, for use without a connection; its figures compare with each other alone.
         device: Where it works.
 
     Raises:
@@ -61,7 +61,7 @@ def _inception(device: torch.device | str) -> Callable[[Tensor], Tensor]:
 
     try:
         network = inception_v3(weights=Inception_V3_Weights.IMAGENET1K_V1)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # a broken download is a RuntimeError
         raise WeightsError(
             "feature_network: Inception's weights could not be downloaded. Give a compact teacher instead "
             "(--feature_network compact), or put the file where torch.hub keeps its downloads"

@@ -126,10 +126,12 @@ class SampleGrid:
             engine.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Draw one grid."""
+        """Draw one grid, unless this epoch has its own."""
+        path = self.folder / "samples" / f"epoch_{engine.state.epoch:04d}.png"
+        if path.is_file():
+            return
         made = draw(self.generator, self.count, self.steps, self.known, self.seed, progress=False)
         masks = (made[:, 3:] > 0).float() if made.shape[1] > 3 else self.known.get("masks")
-        path = self.folder / "samples" / f"epoch_{engine.state.epoch:04d}.png"
         write_whole(path, grid_png((made[:, :3].cpu() + 1) / 2, None if masks is None else masks.cpu()))
         with SummaryWriter(str(self.folder / "tensorboard")) as writer:
             writer.add_images("samples", (made[:, :3] + 1) / 2, engine.state.epoch)
@@ -189,7 +191,7 @@ def generator_trainer(
     where = Path(folder)
     prepare = PrepareNoise(generator.process, generator.content, kinds, seed)
     made = optimizer(generator.parameters())
-    steps = max_epochs * len(loader)
+    steps = max_epochs * len(loader) // accumulation_steps
     scheduler = WarmupCosineSchedule(made, max(1, steps // 20), steps, warmup_multiplier=0.1)
     trainer = SupervisedTrainer(
         device=torch.device(device),
@@ -206,10 +208,12 @@ def generator_trainer(
     average = EmaStudent(generator, ema_decay)
     history = History(where / "history.csv", trainer, made)
     state = {"generator": generator, "optimizer": made, "scheduler": scheduler, "average": average, "history": history}
+    trainer.add_event_handler(Events.EXCEPTION_RAISED, _explain)  # before StatsHandler, which raises the error again
+    optimized = Events.ITERATION_COMPLETED(every=accumulation_steps)
+    average.attach(trainer, event=optimized)
+    trainer.add_event_handler(optimized, LrScheduleHandler(scheduler, print_lr=False))
     for handler in (
         EpochSeed(seed, [prepare]),
-        average,
-        LrScheduleHandler(scheduler, print_lr=False, epoch_level=False),
         history,
         StatsHandler(iteration_log=False),
         TensorBoardStatsHandler(log_dir=str(where / "tensorboard"), output_transform=_loss_of),
@@ -219,7 +223,6 @@ def generator_trainer(
         handler.attach(trainer)
     told = {"trained_on": gold_digests(images), "epochs": max_epochs, "seed": seed}
     trainer.add_event_handler(Events.COMPLETED, lambda: average.ema_model.save(where / GENERATOR_FILE, **told))
-    trainer.add_event_handler(Events.EXCEPTION_RAISED, _explain)
     ProgressBar(desc=where.name).attach(trainer, output_transform=_loss_of)
     return trainer
 
@@ -245,8 +248,8 @@ def _explain(engine: Engine, error: BaseException) -> None:
     """Turn an out-of-memory error into one that names the knobs."""
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
         raise ConfigError(
-            "out of memory: give a smaller --batch_size with as many more --accumulation_steps (the result stays the "
-            "same), a smaller --image_size, or fewer --channels"
+            "out of memory: give a smaller --generator_batch_size with as many more --accumulation_steps (a step is "
+            "then of as many images), a smaller --generator_size, or fewer --channels"
         ) from error
     raise error
 

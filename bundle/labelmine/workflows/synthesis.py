@@ -87,6 +87,7 @@ class CandidateStage:
         done = frozenset(row["id"] for row in rows)
         for made in make_candidates(generator.to(self.device), views, self.recipe, self.kinds, done):
             write_candidates(made, self.folder, self.images.classes)
+            rows = [row for row in rows if row["id"] not in made.ids]  # a batch that was there in part is made whole
             rows += [{"id": name, "source": source} for name, source in zip(made.ids, made.sources, strict=True)]
             write_table(path, pd.DataFrame(rows))
 
