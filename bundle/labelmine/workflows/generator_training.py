@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers.tqdm_logger import ProgressBar
@@ -48,8 +49,11 @@ def generator_loader(images: ImageSet, generator: Generator, batch_size: int, st
         steps: Batches per epoch, drawn with replacement.
 
     Raises:
+        ConfigError: Several ranks.
         DataError: Too few gold images, or none of a class.
     """
+    if idist.get_world_size() > 1:
+        raise ConfigError("synthesize.yaml trains on one device: leave out torchrun and multi_gpu.yaml")
     views = generator_views(gold_of_generator(images), images, generator.image_size)
     if generator.content != "images":
         refuse_absent_classes(list(views), generator.class_names)
@@ -223,7 +227,8 @@ def generator_trainer(
         handler.attach(trainer)
     told = {"trained_on": gold_digests(images), "epochs": max_epochs, "seed": seed}
     trainer.add_event_handler(Events.COMPLETED, lambda: average.ema_model.save(where / GENERATOR_FILE, **told))
-    ProgressBar(desc=where.name).attach(trainer, output_transform=_loss_of)
+    bar = ProgressBar(desc=f"{where.name}, epochs", persist=True)  # tells the time left of the whole training
+    bar.attach(trainer, event_name=Events.EPOCH_COMPLETED, closing_event_name=Events.COMPLETED)
     return trainer
 
 
