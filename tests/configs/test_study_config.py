@@ -114,3 +114,20 @@ def test_students_may_start_from_simclr(knobs: dict[str, Any], tmp_path: Path, r
     settings = yaml.safe_load((tmp_path / "cells/supervised/0.4/seed_0/config.yaml").read_text())
     assert settings["pretrained"] == str(tmp_path / "cells/simclr/0.4/seed_0/encoder.safetensors")
     assert pd.read_csv(tmp_path / "results.csv")["method"].tolist() == ["supervised"]
+
+
+def test_made_pairs_are_a_method(knobs: dict[str, Any], tmp_path: Path, run_config: Any) -> None:
+    write_phantom_set(tmp_path / "home", 30, 0, 0, size=48)
+    quick = {
+        "generator_size": 16, "channels": [32], "attention": [False], "generator_epochs": 1, "generator_steps": 1,
+        "generator_batch_size": 2, "sampling_steps": 1, "count": 2, "feature_network": knobs["teacher_weights"],
+    }  # fmt: skip
+    chosen = {"dataset_dir": str(tmp_path / "home"), "methods": ["supervised", "synthetic"], "fractions": [1.0]}
+    run_config("study", **{**knobs, **chosen}, knobs=quick, output_dir=str(tmp_path / "out"))
+    cells = tmp_path / "out" / "cells"
+    facts = json.loads((cells / "synthetic" / "1" / "seed_0" / "cell.json").read_text())
+    assert (facts["steps"], facts["n_unlabeled"]) == (2, 0)
+    students = [cells / name / "1" / "seed_0" / "supervised" / "best.safetensors" for name in chosen["methods"]]
+    assert students[0].read_bytes() == students[1].read_bytes()
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert set(table["method"]) == {"supervised", "synthetic"}

@@ -12,8 +12,8 @@ from labelmine.errors import ConfigError
 
 SUPERVISED, PRETRAINING = "supervised", "simclr"
 #: Which config a cell runs, and which of its stages ends with the student that is examined.
-EXAMINED: dict[str, str] = {"train": "supervised", "mine": "mined"}
-BaseConfig = Literal["train", "mine", "pretrain_simclr"]
+EXAMINED: dict[str, str] = {"train": "supervised", "mine": "mined", "synthesize": "mixed"}
+BaseConfig = Literal["train", "mine", "synthesize", "pretrain_simclr"]
 METHOD_KEYS = {"title", "config", "overlays", "knobs"}
 
 
@@ -39,6 +39,11 @@ class Method:
     def mines(self) -> bool:
         """Whether it needs unlabelled images."""
         return self.config == "mine"
+
+    @property
+    def starts_supervised(self) -> bool:
+        """Whether its workflow begins with a student on gold alone, which cells may share."""
+        return self.config in ("mine", "synthesize")
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ def build_grid(
             start = (Cell(pretraining, fraction, seed),) if pretraining else ()
             first = Cell(supervised, fraction, seed, start)
             for method in methods:
-                needs = (*start, first) if method.mines else start
+                needs = (*start, first) if method.starts_supervised else start
                 for cell in (*needs, Cell(method, fraction, seed, needs)):
                     cells.setdefault(cell.folder, cell)
     return list(cells.values())

@@ -156,7 +156,8 @@ class Study:
         """Return what the cell's process has to do."""
         method = cell.method
         files = tuple(self._config_files(method))
-        supervised = next((c for c in cell.needs if c.method.key == SUPERVISED), None) if method.mines else None
+        shared = (c for c in cell.needs if c.method.key == SUPERVISED)
+        supervised = next(shared, None) if method.starts_supervised else None
         return CellJob(
             folder=self.folder(cell),
             config=method.config,

@@ -1,4 +1,4 @@
-"""One cell of a study, in a process of its own: a run of ``train.yaml``, ``mine.yaml`` or ``pretrain_simclr.yaml``."""
+"""One cell of a study, in a process of its own: a run of one of the workflows that train."""
 
 from __future__ import annotations
 
