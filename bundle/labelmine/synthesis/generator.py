@@ -36,6 +36,8 @@ class Generator(nn.Module):
         attention: Which levels look at the whole image at once.
         res_blocks: Residual blocks per level.
         clusters: Kinds of images that it is told apart by (one model for all, where S4 trains one for each); 0: none.
+        bfloat16: Whether it computes in bfloat16 where that is safe: faster on GPUs and on CPUs with AVX512-BF16. It is
+            no part of the file.
 
     Raises:
         ConfigError: When a knob is out of range.
@@ -51,6 +53,7 @@ class Generator(nn.Module):
         attention: Sequence[bool] = (False, False, True),
         res_blocks: int = 2,
         clusters: int = 0,
+        bfloat16: bool = False,
     ) -> None:
         """Build the network."""
         super().__init__()
@@ -65,6 +68,7 @@ class Generator(nn.Module):
         self.image_size = image_size
         self.content = content
         self.clusters = clusters
+        self.mixed = bfloat16
         self.spec = {"channels": list(channels), "attention": list(attention), "res_blocks": res_blocks}
         self.process = NoiseProcess(kind)
         common: dict[str, Any] = {
@@ -106,8 +110,9 @@ class Generator(nn.Module):
             if masks is None:
                 raise ConfigError("a generator of images on masks needs masks (B, K, H, W)")
             known["seg"] = masks
-        answer: Tensor = self.network(noisy, timesteps=times, **known)
-        return answer
+        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=self.mixed):
+            answer: Tensor = self.network(noisy, timesteps=times, **known)
+        return answer.float()
 
     def save(self, path: str | Path, **metadata: Any) -> None:
         """Write weights and what is needed to rebuild the generator as one safetensors file, atomically."""
@@ -125,8 +130,12 @@ class Generator(nn.Module):
         write_whole(Path(path), save(weights, {"spec": json.dumps(told)}))
 
     @classmethod
-    def load(cls, path: str | Path) -> tuple[Generator, dict[str, Any]]:
+    def load(cls, path: str | Path, bfloat16: bool = False) -> tuple[Generator, dict[str, Any]]:
         """Return a saved generator in evaluation mode, and all that its file says.
+
+        Args:
+            path: The file.
+            bfloat16: See the class.
 
         Raises:
             WeightsError: The file is missing, damaged or of another origin.
@@ -138,6 +147,6 @@ class Generator(nn.Module):
                 f"{Path(path).name}: expected a generator that synthesize.yaml trained, got another file."
             )
         names = ("class_names", "image_size", "content", "kind", "clusters", "channels", "attention", "res_blocks")
-        generator = cls(**{name: told[name] for name in names})
+        generator = cls(**{name: told[name] for name in names}, bfloat16=bfloat16)
         generator.network.load_state_dict(weights)
         return generator.eval(), told

@@ -187,7 +187,7 @@ def generator_trainer(
         accumulation_steps: Batches whose gradients make one step: the same as a larger batch, in less memory.
         grid_every: See ``SampleGrid``.
         seed: Seed of all randomness, with the epoch.
-        device: Where to train; mixed precision on a GPU.
+        device: Where to train.
 
     Raises:
         ConfigError: When the memory does not suffice, with the knobs that need less.
@@ -207,7 +207,6 @@ def generator_trainer(
         prepare_batch=prepare,
         accumulation_steps=accumulation_steps,
         decollate=False,
-        amp=torch.device(device).type == "cuda",
     )
     average = EmaStudent(generator, ema_decay)
     history = History(where / "history.csv", trainer, made)

@@ -51,6 +51,7 @@ class CandidateStage:
         recipe: How.
         image_size: Side of the squares that the run asks for.
         kinds: Kind of each gold image, see ``kinds_of``.
+        bfloat16: See ``Generator``.
         device: Where to draw.
     """
 
@@ -62,6 +63,7 @@ class CandidateStage:
         recipe: Recipe,
         image_size: int,
         kinds: Mapping[str, int],
+        bfloat16: bool = False,
         device: str = "cpu",
     ) -> None:
         """Keep what is needed."""
@@ -71,6 +73,7 @@ class CandidateStage:
         self.recipe = recipe
         self.image_size = image_size
         self.kinds = kinds
+        self.bfloat16 = bfloat16
         self.device = device
 
     def __call__(self) -> None:
@@ -92,7 +95,7 @@ class CandidateStage:
             write_table(path, pd.DataFrame(rows))
 
     def _generator(self) -> Generator:
-        generator, told = Generator.load(self.generator_file)
+        generator, told = Generator.load(self.generator_file, self.bfloat16)
         name = self.generator_file.name
         if generator.image_size != self.image_size:
             raise ConfigError(
