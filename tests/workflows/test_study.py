@@ -125,3 +125,11 @@ def test_the_reason_is_labelmine_s_own_in_one_line() -> None:
     wrapped.__cause__ = DataError("case_01.png: cannot be read\nmore")
     assert reason(wrapped) == "DataError: case_01.png: cannot be read"
     assert reason(ValueError()) == "ValueError: no message"
+
+
+@pytest.mark.parametrize("config", ["mine", "synthesize"])
+def test_a_method_that_trains_otherwise_trains_its_own_first_student(study: Callable[..., Study], config: str) -> None:
+    methods = {"alike": {"config": config}, "longer": {"config": config, "knobs": {"max_epochs": 3}}}
+    made = study(list(methods), [0.5], catalogue={**CATALOGUE, **methods})
+    first, alike, longer = (made.job(cell) for cell in made.cells)
+    assert (alike.supervised, longer.supervised) == (first.folder, None)

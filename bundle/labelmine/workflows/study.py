@@ -156,8 +156,8 @@ class Study:
         """Return what the cell's process has to do."""
         method = cell.method
         files = tuple(self._config_files(method))
-        shared = (c for c in cell.needs if c.method.key == SUPERVISED)
-        supervised = next(shared, None) if method.starts_supervised else None
+        first = next((c for c in cell.needs if c.method.key == SUPERVISED), None)
+        supervised = first if method.starts_supervised and not self._trains_otherwise(method) else None
         return CellJob(
             folder=self.folder(cell),
             config=method.config,
@@ -169,6 +169,11 @@ class Study:
             threads=self.threads,
             gpu=self.gpus[worker % len(self.gpus)] if self.gpus else None,
         )
+
+    def _trains_otherwise(self, method: Method) -> bool:
+        """Whether the first student of a method is another than the one that cells share."""
+        train = _declared(tuple(self._config_files(Method(key=SUPERVISED, title="", config="train"))))
+        return bool(train & set(method.knobs))
 
     def _unlabeled(self, cell: Cell) -> list[str]:
         split = json.loads(self.images.split_file(cell.fraction, cell.seed).read_text(encoding="utf-8"))
