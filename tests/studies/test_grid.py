@@ -52,7 +52,7 @@ def test_folders_tell_method_fraction_and_seed() -> None:
         (CATALOGUE, [], "expected one or more of supervised"),
         (CATALOGUE, ["one_tme"], r"unknown method 'one_tme' \(did you mean 'one_time'\?\)"),
         ({"odd": {"overlay": []}}, ["odd"], "expected the keys config, knobs, overlays, title"),
-        ({"odd": {"config": "label"}}, ["odd"], "config is one of train, mine; got 'label'"),
+        ({"odd": {"config": "label"}}, ["odd"], "config is one of train, mine, synthesize; got 'label'"),
     ],
 )
 def test_bad_methods(catalogue: dict[str, Any], chosen: list[str], message: str) -> None:
