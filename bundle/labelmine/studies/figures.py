@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from textwrap import fill
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,9 +24,14 @@ STYLES: list[Style] = [
     ("#7a5c00", (0, (8, 2)), "P"),
     ("#1b1b1b", (0, (1, 1)), "X"),
     ("#3d4fb8", (0, (3, 1, 1, 1)), "<"),
+    ("#a03030", (0, (4, 1)), ">"),
+    ("#2a7f8e", (0, (2, 1)), "p"),
+    ("#6a3fa0", (0, (6, 2, 1, 2)), "h"),
+    ("#4f6b1c", (0, (1, 2)), "*"),
 ]
 # A label closer than this part of the axis to the one before would run into it.
 _LABEL_ROOM = 0.07
+_LEGEND_WIDTH = 30  # characters of a line; longer titles would leave the picture
 
 
 def styles_of(methods: Sequence[str], baseline: str) -> dict[str, Style]:
@@ -48,7 +54,7 @@ def dice_by_fraction(
     figure, axes = plot(title, "part of the gold used (logarithmic)")
     for method, rows in table.groupby("method", sort=False):
         colour, line, marker = style = styles[str(method)]
-        x, name = rows["fraction"].to_numpy(dtype=float), str(rows["title"].iloc[0])
+        x, name = rows["fraction"].to_numpy(dtype=float), fill(str(rows["title"].iloc[0]), _LEGEND_WIDTH)
         axes.plot(x, rows["dice"], linestyle=line, color=colour, marker=marker, markersize=5.5, label=name, zorder=3)
         if method in bands:
             hatch = "////" if style == BASELINE_STYLE else None
