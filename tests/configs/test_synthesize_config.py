@@ -128,3 +128,14 @@ def test_an_earlier_generator_serves(made: Run, tmp_path: Path, run_config: Any)
 def test_too_few_gold_images(tmp_path: Path, tiny: dict[str, Any], run_config: Any, refused: Any) -> None:
     with refused(DataError, r"phantom: 10 gold images to train on, expected 16 or more: of fewer a generator"):
         run_config("synthesize", **tiny, labeled_fraction=0.3, output_dir=str(tmp_path))
+
+
+def test_nothing_admitted_trains_no_second_student(
+    tmp_path: Path, tiny: dict[str, Any], run_config: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_config("synthesize", **{**tiny, "min_agreement": 1.0, "generator_epochs": 1}, output_dir=str(tmp_path))
+    metrics = Run(tmp_path, {}).metrics
+    assert (metrics["candidates"]["accepted"], metrics["kept"]) == (0, "supervised")
+    assert "mixed" not in metrics
+    assert "no made image was admitted, so there is nothing to train on" in caplog.text
+    assert "The student without them is kept." in (tmp_path / "report" / "index.html").read_text()

@@ -78,7 +78,7 @@ class SynthesisReport:
         made = self.accepted + sum(self.reasons.values())
         lines = [f"{self.accepted} of {made} made images were admitted."]
         if {"supervised", "mixed"} - set(self.tables):
-            return lines
+            return lines + (["The student without them is kept."] if self.kept else [])
         without, with_them = (self.validation_dice[name] for name in ("supervised", "mixed"))
         told = f"Dice on gold validation {with_them:.3f} with them, {without:.3f} without"
         lines.append(

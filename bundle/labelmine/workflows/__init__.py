@@ -34,7 +34,7 @@ from labelmine.workflows.start import starting_weights
 from labelmine.workflows.study import Study, study_grid
 from labelmine.workflows.study_images import StudyImages
 from labelmine.workflows.study_page import StudyPage
-from labelmine.workflows.synthesis import AdmissionStage, CandidateStage, mixed_items
+from labelmine.workflows.synthesis import AdmissionStage, CandidateStage, any_admitted, mixed_items
 from labelmine.workflows.synthesis_conclusion import SynthesisConclusion
 from labelmine.workflows.training import (
     PrepareStudentBatch,
@@ -68,6 +68,7 @@ __all__ = [
     "StudyPage",
     "SynthesisConclusion",
     "TrainingPlan",
+    "any_admitted",
     "best_student",
     "build_feature_network",
     "compare",

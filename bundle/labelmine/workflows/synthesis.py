@@ -227,6 +227,17 @@ def admitted_items(folder: str | Path) -> list[Item]:
     return made_items(root, table.loc[table["accepted"] == 1, "id"], masks="agreement" in table)
 
 
+def any_admitted(folder: str) -> bool:
+    """Whether a run admitted anything; if not, says what to try, as a second student would learn nothing new."""
+    found = bool(admitted_items(folder))
+    if not found:
+        logger.warning(
+            "no made image was admitted, so there is nothing to train on: look at report/rejected.png; train the "
+            "generator longer (--generator_epochs), make more (--count), or ask for less (--min_agreement)"
+        )
+    return found
+
+
 def made_items(folder: Path, names: Iterable[str], masks: bool) -> list[Item]:
     """Return made images of a folder, each a group of its own."""
     items = []
