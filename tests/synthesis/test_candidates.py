@@ -184,5 +184,5 @@ def test_images_without_masks_write_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("knobs", [{"count": 0}, {"batch_size": 0}])
 def test_a_recipe_for_nothing_is_refused(knobs: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match=r"expected one candidate or more at a time, got \d+ and \d+"):
+    with pytest.raises(ConfigError, match=r"count, generator_batch_size: expected one image or more, .* Got: \d+, \d+"):
         Recipe(**knobs)

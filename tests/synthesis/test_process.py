@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from labelmine.errors import ConfigError
-from labelmine.synthesis.process import TRAIN_STEPS, NoiseProcess
+from labelmine.synthesis.process import TRAIN_STEPS, Kind, NoiseProcess
 
 KINDS = ["v_prediction", "flow"]
 
@@ -20,8 +20,8 @@ def example(seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_noise_is_added_as_the_levels_say(kind: str) -> None:
-    process, (images, noise) = NoiseProcess(kind), example()  # type: ignore[arg-type]
+def test_noise_is_added_as_the_levels_say(kind: Kind) -> None:
+    process, (images, noise) = NoiseProcess(kind), example()
     times = torch.tensor([1, 400, 999])
     noisy = process.noised(images, noise, times)
     for row, time in enumerate(times.tolist()):
@@ -31,8 +31,8 @@ def test_noise_is_added_as_the_levels_say(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(time=st.integers(1, 999), seed=st.integers(0, 99))
-def test_the_right_answer_gives_image_and_noise_back(kind: str, time: int, seed: int) -> None:
-    process, (images, noise) = NoiseProcess(kind), example(seed)  # type: ignore[arg-type]
+def test_the_right_answer_gives_image_and_noise_back(kind: Kind, time: int, seed: int) -> None:
+    process, (images, noise) = NoiseProcess(kind), example(seed)
     times = torch.full((3,), time)
     noisy, answer = process.noised(images, noise, times), process.target(images, noise, times)
     image, found = process.parts(answer, noisy, time)
@@ -43,8 +43,8 @@ def test_the_right_answer_gives_image_and_noise_back(kind: str, time: int, seed:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("steps", [1, 7, 50])
-def test_a_network_that_knows_the_image_makes_it(kind: str, steps: int) -> None:
-    process, (images, noise) = NoiseProcess(kind), example()  # type: ignore[arg-type]
+def test_a_network_that_knows_the_image_makes_it(kind: Kind, steps: int) -> None:
+    process, (images, noise) = NoiseProcess(kind), example()
     times = process.times(steps)
     assert len(times) == steps + 1
     assert times == sorted(times, reverse=True)
@@ -58,8 +58,8 @@ def test_a_network_that_knows_the_image_makes_it(kind: str, steps: int) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_going_forward_again_has_the_level_s_noise(kind: str) -> None:
-    process = NoiseProcess(kind)  # type: ignore[arg-type]
+def test_going_forward_again_has_the_level_s_noise(kind: Kind) -> None:
+    process = NoiseProcess(kind)
     images = torch.full((1, 1, 400, 400), 0.5)
     generator = torch.Generator().manual_seed(0)
     noise, fresh = (torch.randn(images.shape, generator=generator) for _ in range(2))
@@ -71,8 +71,8 @@ def test_going_forward_again_has_the_level_s_noise(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_times_are_drawn_over_the_whole_path(kind: str) -> None:
-    times = NoiseProcess(kind).draw_times(5000, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+def test_times_are_drawn_over_the_whole_path(kind: Kind) -> None:
+    times = NoiseProcess(kind).draw_times(5000, torch.Generator().manual_seed(0))
     low = int(kind == "flow")
     assert low <= times.min() < 10
     assert TRAIN_STEPS - 10 < times.max() < TRAIN_STEPS + low

@@ -10,6 +10,7 @@ from labelmine.data.items import Item, Split
 from labelmine.data.label_store import LabelStore
 from labelmine.data.loading import LoadedItem, LoadItem, read_label
 from labelmine.data.phantom import write_phantom_set
+from labelmine.data.png import encode_png
 from labelmine.data.reading import read_image, read_mask
 from labelmine.data.sources import SetAside, find_items
 from labelmine.data.splits import split_items
@@ -28,6 +29,7 @@ __all__ = [
     "Split",
     "Window",
     "check_items",
+    "encode_png",
     "find_items",
     "near_duplicates",
     "pixel_spacing",

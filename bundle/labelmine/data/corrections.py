@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from labelmine.atomic import write_whole
 from labelmine.data.classes import ClassMap
@@ -23,6 +21,7 @@ from labelmine.data.items import Item
 from labelmine.data.label_volumes import volume_id
 from labelmine.data.loading import check_same_size, encode_mask, read_stored_mask
 from labelmine.data.picture_volumes import read_picture_volume
+from labelmine.data.png import encode_png
 from labelmine.data.reading import read_image, read_mask
 from labelmine.data.seg_nrrd import read_seg_nrrd
 from labelmine.data.sources import SetAside
@@ -297,9 +296,8 @@ def _checked(found: _Found, item: Item, window: Window | None, slice_axis: int) 
 
 
 def _write(mask: NDArray[np.bool_], item: Item, classes: ClassMap, into: Path) -> Path:
-    buffer = io.BytesIO()
-    Image.fromarray(classes.decode(mask)).save(buffer, format="PNG")
+    data = encode_png(classes.decode(mask))
     path = into / f"{item['id']}.png"
-    if not path.is_file() or path.read_bytes() != buffer.getvalue():
-        write_whole(path, buffer.getvalue())
+    if not path.is_file() or path.read_bytes() != data:
+        write_whole(path, data)
     return path

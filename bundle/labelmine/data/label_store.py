@@ -16,7 +16,6 @@ the manifest names exists, and what it does not name is simply made again. Below
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -37,6 +36,7 @@ from labelmine.data.classes import ClassMap
 from labelmine.data.headers import NIFTI_SUFFIXES
 from labelmine.data.items import Item
 from labelmine.data.label_volumes import write_label_volumes
+from labelmine.data.png import encode_png
 from labelmine.data.sources import relative_name
 from labelmine.errors import DataError
 
@@ -154,12 +154,13 @@ class LabelStore:
         if weight is not None and np.shape(weight) != mask.shape[1:]:
             raise DataError(f"{item['id']}: expected a weight {mask.shape[1:]}, got {np.shape(weight)}")
         overlap = bool((mask.sum(axis=0) > 1).any())
-        _write_png(self.mask_path(item), self.classes.decode(mask))
+        write_whole(self.mask_path(item), encode_png(self.classes.decode(mask)))
         if overlap:
             for channel, path in zip(mask, self._class_paths(item), strict=True):
-                _write_png(path, channel.astype(np.uint8) * 255)
+                write_whole(path, encode_png(channel.astype(np.uint8) * 255))
         if weight is not None:
-            _write_png(self._path("weights", item), (np.clip(weight, 0, 1) * 255).round().astype(np.uint8))
+            pixels = (np.clip(weight, 0, 1) * 255).round().astype(np.uint8)
+            write_whole(self._path("weights", item), encode_png(pixels))
         identity = {"id": item["id"], "image": self._image_name(item)}
         facts = {"overlap": overlap, "weighted": weight is not None}
         self._append(item, identity | dict(record) | identity | facts)
@@ -301,12 +302,6 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"expected JSON types, NumPy values or tensors in the record, got {type(value).__name__}")
-
-
-def _write_png(path: Path, pixels: NDArray[Any]) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    write_whole(path, buffer.getvalue())
 
 
 def _read_png(path: Path) -> NDArray[Any]:

@@ -12,7 +12,6 @@ changed since is never written over; ``labelmine.data.corrections`` reads them b
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,12 +20,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from labelmine.atomic import write_whole
 from labelmine.data.corrections import CVAT_XML, SEG_SUFFIX, TOOL_FOLDERS, flat_name
 from labelmine.data.cvat import image_element, write_cvat_xml
 from labelmine.data.picture_volumes import write_picture_volume
+from labelmine.data.png import encode_png
 from labelmine.data.seg_nrrd import write_seg_nrrd
 from labelmine.data.written_files import WrittenFiles
 from labelmine.errors import DataError
@@ -81,7 +80,7 @@ def write_review_folders(folder: str | Path, cases: Iterable[ReviewCase], class_
         if names.setdefault(name, case.id) != case.id:
             raise DataError(f"{names[name]} and {case.id} would both be exported as {name}; rename one of the images")
         _write_volumes(case, name, class_names, monai_label, slicer)
-        cvat.put(f"images/{name}.png", _png(_bytes(case.image)))
+        cvat.put(f"images/{name}.png", encode_png(_bytes(case.image)))
         elements.append(image_element(f"{name}.png", case.mask, class_names, len(elements)))
     cvat.put(CVAT_XML, write_cvat_xml(elements))
     cvat.put("labels.json", json.dumps([{"name": name, "attributes": []} for name in class_names]).encode())
@@ -105,9 +104,3 @@ def _write_volumes(
 
 def _bytes(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray((np.clip(pixels, 0, 1) * 255).round(), dtype=np.uint8)
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.getvalue()

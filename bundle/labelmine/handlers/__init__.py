@@ -2,7 +2,7 @@
 
 from labelmine.handlers.ema import EmaStudent
 from labelmine.handlers.epoch_seed import EpochSeed
-from labelmine.handlers.history import History
+from labelmine.handlers.history import History, read_history
 from labelmine.handlers.keep_best import KeepBest
 from labelmine.handlers.label_memory import InFiles, InMemory, LabelMemory
 from labelmine.handlers.label_quality import LabelQuality
@@ -22,4 +22,5 @@ __all__ = [
     "MaskSaver",
     "PseudoLabeling",
     "Resume",
+    "read_history",
 ]

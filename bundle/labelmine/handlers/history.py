@@ -13,6 +13,11 @@ from ignite.engine import Engine, Events
 from labelmine.atomic import write_whole
 
 
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a ``history.csv``; none where there is no file."""
+    return pd.read_csv(path).to_dict("records") if path.is_file() else []  # type: ignore[return-value]  # keys are text
+
+
 class History:
     """Collect training loss, validation metrics, learning rate and seconds per epoch; write ``history.csv``.
 

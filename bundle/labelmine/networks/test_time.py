@@ -34,13 +34,13 @@ class TestTimeAverage:
     def __call__(self, images: Tensor) -> Tensor:
         """Return logits (B, K or K + 1, S, S) of the mean probability of images (B, 3, S, S) in [0, 1]."""
         exclusive = self.student.exclusive
-        total: Tensor | float = 0.0
+        looks = []
         for turns in range(4):
             for flipped in (False, True):
                 view = torch.rot90(images, turns, (-2, -1))
                 logits = self.student(view.flip(-1) if flipped else view)
                 found = logits.softmax(1) if exclusive else logits.sigmoid()
-                total = total + torch.rot90(found.flip(-1) if flipped else found, -turns, (-2, -1))
-        mean = torch.as_tensor(total) / 8
+                looks.append(torch.rot90(found.flip(-1) if flipped else found, -turns, (-2, -1)))
+        mean = torch.stack(looks).mean(0)
         smallest = torch.finfo(mean.dtype).tiny
         return mean.clamp(min=smallest).log() if exclusive else mean.logit(eps=1e-6)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import io
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from skimage.exposure import match_histograms
 from torch import Tensor
 from tqdm import tqdm
 
 from labelmine.atomic import write_whole
-from labelmine.data import ClassMap
+from labelmine.data import ClassMap, encode_png
 from labelmine.errors import ConfigError
 from labelmine.synthesis.generator import Generator
 from labelmine.synthesis.masks import cleaned, deformed, hole_around
 from labelmine.synthesis.sampling import FollowStyle, KeepKnown, Steering, sample
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +62,10 @@ class Recipe:
             ConfigError: When one is out of range.
         """
         if self.count < 1 or self.batch_size < 1:
-            raise ConfigError(f"expected one candidate or more at a time, got {self.count} and {self.batch_size}")
+            raise ConfigError(
+                "count, generator_batch_size: expected one image or more, and one or more at a time. Got: "
+                f"{self.count}, {self.batch_size}"
+            )
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Made:
     ids: list[str]
     sources: list[str]
     images: Tensor
-    masks: NDArray[np.bool_] | None = field(default=None)
+    masks: NDArray[np.bool_] | None = None
 
 
 def make_candidates(
@@ -117,9 +116,9 @@ def write_candidates(made: Made, folder: Path, classes: ClassMap) -> None:
     """Write a batch as ``images/<id>.png`` and ``masks/<id>.png``."""
     for row, name in enumerate(made.ids):
         if made.masks is not None:
-            write_whole(folder / "masks" / f"{name}.png", _png(classes.decode(made.masks[row])))
+            write_whole(folder / "masks" / f"{name}.png", encode_png(classes.decode(made.masks[row])))
         pixels = (made.images[row].permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)
-        write_whole(folder / "images" / f"{name}.png", _png(pixels))
+        write_whole(folder / "images" / f"{name}.png", encode_png(pixels))
 
 
 def _made(
@@ -139,12 +138,10 @@ def _made(
         told["clusters"] = torch.tensor([kinds[row["id"]] for row in rows], device=device)
     drawn = None
     if generator.content == "images_on_masks" and labels is not None:
-        drawn = deformed((labels > 0).float(), seed)
-    if drawn is not None:
-        told["masks"] = drawn.to(device)
+        drawn = told["masks"] = deformed((labels > 0).float(), seed).to(device)
     known = torch.cat([real, labels], 1) if generator.content == "pairs" and labels is not None else real
     made = sample(
-        lambda noisy, times: generator(noisy, times, **told),
+        partial(generator, **told),
         generator.process,
         (len(ids), generator.image_channels, generator.image_size, generator.image_size),
         recipe.steps,
@@ -173,7 +170,7 @@ def _steering(known: Tensor, labels: Tensor | None, drawn: Tensor | None, recipe
         if labels is None:
             raise ConfigError("inpaint: a hole is made around a lesion, so masks are needed. Give --content pairs")
         lesions = (labels > 0).float()
-        hole = hole_around(lesions if drawn is None else torch.maximum(lesions, drawn.to(lesions)), recipe.hole_margin)
+        hole = hole_around(lesions if drawn is None else torch.maximum(lesions, drawn), recipe.hole_margin)
         steering.append(KeepKnown(known, hole))
     return steering
 
@@ -182,9 +179,3 @@ def _matched(images: Tensor, references: Tensor) -> Tensor:
     """Give each image the histogram of its reference, channel by channel."""
     pairs = zip(images.numpy(), references.numpy(), strict=True)
     return torch.from_numpy(np.stack([match_histograms(a, b, channel_axis=0) for a, b in pairs])).float().clamp(0, 1)
-
-
-def _png(pixels: NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()

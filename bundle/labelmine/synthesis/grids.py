@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import torch
-from PIL import Image
 from skimage.segmentation import mark_boundaries
 from torch import Tensor
 from torchvision.utils import make_grid
+
+from labelmine.data import encode_png
 
 COLUMNS = 8
 
@@ -25,9 +24,7 @@ def grid_png(images: Tensor, masks: Tensor | None = None, columns: int = COLUMNS
     if masks is not None:
         images = torch.stack([_outlined(i, m) for i, m in zip(images, masks, strict=True)])
     grid = make_grid(images.clamp(0, 1), nrow=columns, padding=1)
-    buffer = io.BytesIO()
-    Image.fromarray((grid.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return encode_png((grid.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
 
 
 def _outlined(image: Tensor, mask: Tensor) -> Tensor:

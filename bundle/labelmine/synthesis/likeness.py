@@ -80,10 +80,7 @@ def nearest_distance(features: Tensor, pool: Tensor, itself: bool = False) -> Te
         pool: (M, D).
         itself: Whether row i of both is the same image, which is then not its own neighbour.
     """
-    distances = torch.cdist(features.double(), pool.double())
-    if itself:
-        distances.fill_diagonal_(torch.inf)
-    return distances.amin(1)
+    return _distances(features, pool, itself).amin(1)
 
 
 def memorisation(images: Tensor, pool: Tensor, features: Tensor, pool_features: Tensor, itself: bool = False) -> float:
@@ -96,10 +93,7 @@ def memorisation(images: Tensor, pool: Tensor, features: Tensor, pool_features: 
         pool_features: (M, D).
         itself: Whether both sets are the same one.
     """
-    distances = torch.cdist(features.double(), pool_features.double())
-    if itself:
-        distances.fill_diagonal_(torch.inf)
-    nearest = pool[distances.argmin(1)]
+    nearest = pool[_distances(features, pool_features, itself).argmin(1)]
     pairs = zip(torch.split(images, 64), torch.split(nearest, 64), strict=True)
     return float(torch.cat([ms_ssim(first, second) for first, second in pairs]).mean())
 
@@ -123,15 +117,25 @@ class Likeness:
     ms_ssim_nearest: float
 
 
-def likeness(name: str, images: Tensor, features: Tensor, gold: Tensor, gold_features: Tensor) -> Likeness:
-    """Compare a set of images (N, 3, H, W) in [0, 1] and their features (N, D) with those of gold; NaN for too few."""
-    same = images is gold
+def likeness(
+    name: str, images: Tensor, features: Tensor, gold: Tensor, gold_features: Tensor, itself: bool = False
+) -> Likeness:
+    """Compare a set of images (N, 3, H, W) in [0, 1] and their features (N, D) with those of gold; NaN for too few.
+
+    ``itself`` says that the set is that gold.
+    """
     if len(images) < 2:
         return Likeness(name, len(images), math.nan, math.nan, math.nan)
     return Likeness(
         name,
         len(images),
-        0.0 if same else frechet_distance(features, gold_features),
+        0.0 if itself else frechet_distance(features, gold_features),
         diversity(images),
-        memorisation(images, gold, features, gold_features, same),
+        memorisation(images, gold, features, gold_features, itself),
     )
+
+
+def _distances(features: Tensor, pool: Tensor, itself: bool) -> Tensor:
+    """Return distances (N, M); of a set to itself no image is its own neighbour."""
+    distances = torch.cdist(features.double(), pool.double())
+    return distances.fill_diagonal_(torch.inf) if itself else distances

@@ -48,7 +48,7 @@ def gold_of_generator(images: ImageSet) -> list[Item]:
     """Return the gold that a generator may learn from: exactly that which trains the student it is compared with.
 
     Raises:
-        DataError: Too few images, or a class that none of them shows.
+        DataError: Too few images.
     """
     if len(images.train) < FEWEST_GOLD:
         raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ class SampleGrid:
         path = self.folder / "samples" / f"epoch_{engine.state.epoch:04d}.png"
         if path.is_file():
             return
-        made = draw(self.generator, self.count, self.steps, self.known, self.seed, progress=False)
+        made = draw(self.generator, self.count, self.steps, self.known, self.seed)
         masks = (made[:, 3:] > 0).float() if made.shape[1] > 3 else self.known.get("masks")
         write_whole(path, grid_png((made[:, :3].cpu() + 1) / 2, None if masks is None else masks.cpu()))
         with SummaryWriter(str(self.folder / "tensorboard")) as writer:
@@ -147,15 +148,13 @@ def draw(
     steps: int,
     known: Mapping[str, Tensor] | None = None,
     seed: int = 0,
-    progress: bool = True,
-    **steering: Any,
 ) -> Tensor:
     """Return (count, C, S, S) samples in [-1, 1] of a generator; see ``sample``."""
     device = next(generator.parameters()).device
     told = {key: value.to(device) for key, value in (known or {}).items()}
     shape = (count, generator.image_channels, generator.image_size, generator.image_size)
-    network = lambda noisy, times: generator(noisy, times, **told)  # noqa: E731
-    return sample(network, generator.process, shape, steps, seed=seed, device=device, progress=progress, **steering)
+    network = partial(generator, **told)
+    return sample(network, generator.process, shape, steps, seed=seed, device=device, progress=False)
 
 
 def generator_trainer(

@@ -27,6 +27,7 @@ from labelmine.evaluation import (
     write_table,
 )
 from labelmine.evaluation.summary import statistics
+from labelmine.handlers import read_history
 from labelmine.networks import Student
 from labelmine.quality import Verdict
 from labelmine.teachers import Teacher, cache_metrics, seen_images
@@ -117,8 +118,8 @@ class Conclusion:
             tables=tables,
             kept=kept,
             kept_reason=reason,
-            histories={n: _history(self.run.path / n / "history.csv") for n in predictors},
-            label_history=_history(self.run.path / "mined" / "label_history.csv"),
+            histories={n: read_history(self.run.path / n / "history.csv") for n in predictors},
+            label_history=read_history(self.run.path / "mined" / "label_history.csv"),
             pseudo_labels=pseudo,
             gate=self._gate() if self.store else None,
             counts=self.images.summary,
@@ -277,10 +278,6 @@ class Conclusion:
     def _picture(self, item: Item) -> Any:
         load = LoadItem(self.images.classes, self.images.window, self.images.slice_axis)
         return load(item)["image"].permute(1, 2, 0).numpy()
-
-
-def _history(path: Path) -> list[dict[str, float]]:
-    return pd.read_csv(path).to_dict("records") if path.is_file() else []  # type: ignore[return-value]
 
 
 def _seconds_per_epoch(path: Path) -> float:

@@ -23,7 +23,7 @@ from labelmine.atomic import write_whole
 from labelmine.data import ImageSet
 from labelmine.errors import DataError, LabelmineError
 from labelmine.evaluation import write_metrics, write_table
-from labelmine.studies.grid import EXAMINED
+from labelmine.studies.grid import EXAMINED, SUPERVISED
 from labelmine.studies.runner import BUSY
 from labelmine.workflows.mining import BEST_FILE
 from labelmine.workflows.prediction import Predictor, evaluate
@@ -114,11 +114,17 @@ def _take_over(supervised: Path, folder: Path) -> None:
         half.rename(folder / "supervised")
 
 
+def examined_stage(config: str, folder: Path) -> str:
+    """Return the stage of a run whose student is examined: where nothing made was admitted, that on gold alone."""
+    none_admitted = config == "synthesize" and not (folder / EXAMINED[config] / BEST_FILE).is_file()
+    return SUPERVISED if none_admitted else EXAMINED[config]
+
+
 def _examine_elsewhere(job: CellJob) -> None:
     """Write ``external_<set>.csv`` of the examined student for each external set."""
     if job.config not in EXAMINED:
         return
-    student = job.folder / EXAMINED[job.config] / BEST_FILE
+    student = job.folder / examined_stage(job.config, job.folder) / BEST_FILE
     for images in job.external:
         predictor = Predictor.load(student, job.knobs.get("device") or _device())
         if tuple(images.classes.names) != predictor.student.class_names:
@@ -156,7 +162,7 @@ def _steps(job: CellJob) -> int | None:
     """Optimizer steps of the examined student, those of the student that it was started from included."""
     if job.config not in EXAMINED:
         return None
-    stages = {EXAMINED[job.config]}
+    stages = {examined_stage(job.config, job.folder)}
     settings = _settings(job.folder)
     if settings.get("start_from") == "supervised":
         stages.add("supervised")

@@ -25,7 +25,7 @@ from labelmine.teachers import build_compact_teacher, seen_images
 from labelmine.workflows.mining import BEST_FILE
 from labelmine.workflows.prediction import Predictor, gold_of
 from labelmine.workflows.study import Study
-from labelmine.workflows.study_cell import CELL_FILE, ERROR_FILE
+from labelmine.workflows.study_cell import CELL_FILE, ERROR_FILE, examined_stage
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class StudyPage:
     def _tables(self, cell: Cell) -> list[pd.DataFrame]:
         """Return the per-image rows of a cell on its own test set and on external ones."""
         folder = self.study.folder(cell)
-        files = {TEST: folder / f"test_{EXAMINED[cell.method.config]}.csv"}
+        files = {TEST: folder / f"test_{examined_stage(cell.method.config, folder)}.csv"}
         files |= {images.name: folder / f"external_{images.name}.csv" for images in self.study.images.external}
         place: dict[str, Any] = {"method": cell.method.key, "fraction": self._fraction(cell), "seed": cell.seed}
         ids = {"id": str, "group": str}
@@ -127,7 +127,8 @@ class StudyPage:
         items = [by_id[gain.index[position]] for position in reversed(positions)]
         masks: dict[str, dict[str, Any]] = {item["id"]: {} for item in items}
         for cell in shown:
-            predictor = Predictor.load(self.study.folder(cell) / EXAMINED[cell.method.config] / BEST_FILE)
+            folder = self.study.folder(cell)
+            predictor = Predictor.load(folder / examined_stage(cell.method.config, folder) / BEST_FILE)
             for item, mask in predictor.masks(items, images, desc=f"pictures of {cell.method.key}"):
                 masks[item["id"]][cell.method.title] = mask
         load = LoadItem(images.classes, images.window, images.slice_axis)

@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,6 +15,7 @@ from torch import Tensor
 from labelmine.atomic import write_whole
 from labelmine.data import ImageSet, Item
 from labelmine.evaluation import paired_difference, summarise, write_metrics, write_table
+from labelmine.handlers import read_history
 from labelmine.synthesis import Likeness, generator_views, gold_of_generator, likeness
 from labelmine.synthesis.page import SynthesisReport, write_synthesis_page
 from labelmine.teachers import Teacher, seen_images
@@ -114,7 +114,7 @@ class SynthesisConclusion:
             likeness=rows,
             feature_network=self.features.name,
             pictures=pictures,
-            histories={n: _history(self.run.path / n / "history.csv") for n in ("generator", *predictors)},
+            histories={n: read_history(self.run.path / n / "history.csv") for n in ("generator", *predictors)},
             warnings=warnings,
             seconds=self.run.seconds,
             settings=self.run.settings,
@@ -133,28 +133,28 @@ class SynthesisConclusion:
 
     def _likeness(self, candidates: pd.DataFrame) -> tuple[list[Likeness], dict[str, tuple[Tensor, Tensor | None]]]:
         """Compare sets of images with the gold that trains; return also images and masks to be shown."""
-        accepted = candidates["accepted"] == 1
-        folder, masks = self.run.path / CANDIDATES, self.content != "images"
-        sets = {
-            "gold, training": gold_of_generator(self.images),
-            "gold, validation and test": [*self.images.val, *self.images.test],
-            "candidates": made_items(folder, candidates["id"], masks),
-            "admitted": made_items(folder, candidates.loc[accepted, "id"], masks),
+        accepted = torch.tensor((candidates["accepted"] == 1).to_numpy())
+        labelled = self.content != "images"
+        gold, gold_masks = self._squares(gold_of_generator(self.images), labelled)
+        held_out, _ = self._squares([*self.images.val, *self.images.test], labelled)
+        made, masks = self._squares(made_items(self.run.path / CANDIDATES, candidates["id"], labelled), labelled)
+        known, seen = self.features(gold), self.features(made)
+        rows = [
+            likeness("gold, training", gold, known, gold, known, itself=True),
+            likeness("gold, validation and test", held_out, self.features(held_out), gold, known),
+            likeness("candidates", made, seen, gold, known),
+            likeness("admitted", made[accepted], seen[accepted], gold, known),
+        ]
+        shown = {
+            "real": _first(gold, gold_masks, torch.ones(len(gold), dtype=torch.bool)),
+            "admitted": _first(made, masks, accepted),
+            "rejected": _first(made, masks, ~accepted),
         }
-        squares = {name: self._squares(items) for name, items in sets.items()}
-        features = {name: self.features(images) for name, (images, _) in squares.items() if len(images)}
-        gold = squares["gold, training"][0]
-        rows = [likeness(name, squares[name][0], features[name], gold, features["gold, training"]) for name in features]
-        rejected = self._squares(made_items(folder, candidates.loc[~accepted, "id"][:SHOWN], masks))
-        shown = {"real": squares["gold, training"], "admitted": squares["admitted"], "rejected": rejected}
-        return rows, {name: _first(pair, masks) for name, pair in shown.items() if len(pair[0])}
+        return rows, {name: pair for name, pair in shown.items() if len(pair[0])}
 
-    def _squares(self, items: Sequence[Item]) -> tuple[Tensor, Tensor | None]:
-        """Return images (N, 3, S, S) in [0, 1], and masks (N, K, S, S) of 0 and 1 where all have some."""
-        if not items:
-            return torch.zeros(0, 3, self.generator_size, self.generator_size), None
+    def _squares(self, items: Sequence[Item], labelled: bool) -> tuple[Tensor, Tensor | None]:
+        """Return images (N, 3, S, S) in [0, 1], and where wanted masks (N, K, S, S) of 0 and 1."""
         views = list(generator_views(items, self.images, self.generator_size))
-        labelled = all("label" in item for item in items)
         masks = torch.stack([(view["label"] > 0).float() for view in views]) if labelled else None
         return torch.stack([(view["image"] + 1) / 2 for view in views]), masks
 
@@ -168,10 +168,6 @@ class SynthesisConclusion:
         ]
 
 
-def _first(pair: tuple[Tensor, Tensor | None], masks: bool) -> tuple[Tensor, Tensor | None]:
-    images, drawn = pair
-    return images[:SHOWN], drawn[:SHOWN] if drawn is not None and masks else None
-
-
-def _history(path: Path) -> list[dict[str, float]]:
-    return pd.read_csv(path).to_dict("records") if path.is_file() else []  # type: ignore[return-value]
+def _first(images: Tensor, masks: Tensor | None, chosen: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the first of the chosen (N,) that a grid of the page has room for."""
+    return images[chosen][:SHOWN], masks[chosen][:SHOWN] if masks is not None else None
