@@ -116,11 +116,15 @@ def test_students_may_start_from_simclr(knobs: dict[str, Any], tmp_path: Path, r
     assert pd.read_csv(tmp_path / "results.csv")["method"].tolist() == ["supervised"]
 
 
-def test_made_pairs_are_a_method(knobs: dict[str, Any], tmp_path: Path, run_config: Any) -> None:
+@pytest.mark.parametrize(("min_agreement", "examined"), [(0.0, "mixed"), (1.0, "supervised")])
+def test_made_pairs_are_a_method(
+    knobs: dict[str, Any], tmp_path: Path, run_config: Any, min_agreement: float, examined: str
+) -> None:
     write_phantom_set(tmp_path / "home", 30, 0, 0, size=48)
     quick = {
         "generator_size": 16, "channels": [32], "attention": [False], "generator_epochs": 1, "generator_steps": 1,
-        "generator_batch_size": 2, "sampling_steps": 1, "count": 2, "feature_network": knobs["teacher_weights"],
+        "generator_batch_size": 2, "sampling_steps": 1, "count": 8, "feature_network": knobs["teacher_weights"], "opening": 0,
+        "min_agreement": min_agreement, "copy_quantile": 0.0,
     }  # fmt: skip
     chosen = {"dataset_dir": str(tmp_path / "home"), "methods": ["supervised", "synthetic"], "fractions": [1.0]}
     run_config("study", **{**knobs, **chosen}, knobs=quick, output_dir=str(tmp_path / "out"))
@@ -131,3 +135,6 @@ def test_made_pairs_are_a_method(knobs: dict[str, Any], tmp_path: Path, run_conf
     assert students[0].read_bytes() == students[1].read_bytes()
     table = pd.read_csv(tmp_path / "out" / "results.csv")
     assert set(table["method"]) == {"supervised", "synthetic"}
+    tables = {path.stem for path in (cells / "synthetic" / "1" / "seed_0").glob("test_*.csv")}
+    assert f"test_{examined}" in tables
+    assert ("test_mixed" in tables) is (examined == "mixed")
