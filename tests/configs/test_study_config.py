@@ -123,18 +123,23 @@ def test_made_pairs_are_a_method(
     write_phantom_set(tmp_path / "home", 30, 0, 0, size=48)
     quick = {
         "generator_size": 16, "channels": [32], "attention": [False], "generator_epochs": 1, "generator_steps": 1,
-        "generator_batch_size": 2, "sampling_steps": 1, "count": 8, "feature_network": knobs["teacher_weights"], "opening": 0,
-        "min_agreement": min_agreement, "copy_quantile": 0.0,
+        "generator_batch_size": 2, "sampling_steps": 1, "count": 8, "opening": 0, "min_agreement": min_agreement,
+        "copy_quantile": 0.0, "feature_network": knobs["teacher_weights"],
     }  # fmt: skip
-    chosen = {"dataset_dir": str(tmp_path / "home"), "methods": ["supervised", "synthetic"], "fractions": [1.0]}
+    methods = ["supervised", "synthetic", "synthetic_alone"]
+    chosen = {"dataset_dir": str(tmp_path / "home"), "methods": methods, "fractions": [1.0]}
     run_config("study", **{**knobs, **chosen}, knobs=quick, output_dir=str(tmp_path / "out"))
     cells = tmp_path / "out" / "cells"
     facts = json.loads((cells / "synthetic" / "1" / "seed_0" / "cell.json").read_text())
     assert (facts["steps"], facts["n_unlabeled"]) == (2, 0)
-    students = [cells / name / "1" / "seed_0" / "supervised" / "best.safetensors" for name in chosen["methods"]]
-    assert students[0].read_bytes() == students[1].read_bytes()
+    students = [cells / name / "1" / "seed_0" / "supervised" / "best.safetensors" for name in methods]
+    assert len({path.read_bytes() for path in students}) == 1
     table = pd.read_csv(tmp_path / "out" / "results.csv")
-    assert set(table["method"]) == {"supervised", "synthetic"}
-    tables = {path.stem for path in (cells / "synthetic" / "1" / "seed_0").glob("test_*.csv")}
+    assert set(table["method"]) == set(methods)
+    made, alone = (cells / name / "1" / "seed_0" for name in methods[1:])
+    settings = yaml.safe_load((alone / "config.yaml").read_text())
+    assert settings["generator_file"] == str(made / "generator" / "generator.safetensors")
+    assert not list((alone / "generator").glob("*.safetensors"))
+    tables = {path.stem for path in made.glob("test_*.csv")}
     assert f"test_{examined}" in tables
     assert ("test_mixed" in tables) is (examined == "mixed")

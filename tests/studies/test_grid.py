@@ -41,6 +41,13 @@ def test_pretraining_precedes_all() -> None:
     assert [c.method.key for c in with_needs(cells[-1])] == ["simclr", "simclr", "supervised", "one_time"]
 
 
+def test_cells_share_a_generator() -> None:
+    catalogue = {"pairs": {"config": "synthesize"}, "lesions": {"config": "synthesize", "generator_of": "pairs"}}
+    cells = build_grid(read_methods(catalogue, ["lesions"]), [0.1], [0], SUPERVISED)
+    assert names(cells) == ["supervised, 0.1, seed 0", "pairs, 0.1, seed 0", "lesions, 0.1, seed 0"]
+    assert cells[2].needs == (cells[0], cells[1])
+
+
 def test_folders_tell_method_fraction_and_seed() -> None:
     assert str(Cell(ONE_TIME, 0.05, 2).folder) == "cells/one_time/0.05/seed_2"
     assert str(Cell(ONE_TIME, 25, 2).folder) == "cells/one_time/25/seed_2"
@@ -51,7 +58,9 @@ def test_folders_tell_method_fraction_and_seed() -> None:
     [
         (CATALOGUE, [], "expected one or more of supervised"),
         (CATALOGUE, ["one_tme"], r"unknown method 'one_tme' \(did you mean 'one_time'\?\)"),
-        ({"odd": {"overlay": []}}, ["odd"], "expected the keys config, knobs, overlays, title"),
+        ({"odd": {"overlay": []}}, ["odd"], "expected the keys config, generator_of, knobs, overlays"),
+        ({"odd": {"config": "synthesize", "generator_of": "pairs"}}, ["odd"], "unknown method 'pairs'"),
+        ({**CATALOGUE, "odd": {"generator_of": "one_time"}}, ["odd"], "generator_of names a method with config: synth"),
         ({"odd": {"config": "label"}}, ["odd"], "config is one of train, mine, synthesize; got 'label'"),
     ],
 )

@@ -14,7 +14,7 @@ SUPERVISED, PRETRAINING = "supervised", "simclr"
 #: Which config a cell runs, and which of its stages ends with the student that is examined.
 EXAMINED: dict[str, str] = {"train": "supervised", "mine": "mined", "synthesize": "mixed"}
 BaseConfig = Literal["train", "mine", "synthesize", "pretrain_simclr"]
-METHOD_KEYS = {"title", "config", "overlays", "knobs"}
+METHOD_KEYS = {"title", "config", "overlays", "knobs", "generator_of"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Method:
         config: Workflow that it runs.
         overlays: Overlays of the workflow, by name (a config of the bundle) or path.
         knobs: What it sets besides, by the names of the workflow's knobs.
+        generator_of: The method whose cells train its generator; None: its own do, where its workflow has one.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Method:
     config: BaseConfig = "mine"
     overlays: tuple[str, ...] = ()
     knobs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    generator_of: Method | None = None
 
     @property
     def mines(self) -> bool:
@@ -77,7 +79,8 @@ def read_methods(catalogue: Mapping[str, Mapping[str, Any]], chosen: Sequence[st
     """Return the chosen methods of a catalogue, in the order chosen; each once.
 
     Args:
-        catalogue: By key, what ``Method`` has: ``title``, ``config``, ``overlays``, ``knobs``.
+        catalogue: By key, what ``Method`` has: ``title``, ``config``, ``overlays``, ``knobs``,
+            ``generator_of`` (a key).
         chosen: Keys.
 
     Raises:
@@ -87,11 +90,7 @@ def read_methods(catalogue: Mapping[str, Mapping[str, Any]], chosen: Sequence[st
         raise ConfigError(f"methods: expected one or more of {', '.join(catalogue)}; got none")
     methods = []
     for key in dict.fromkeys(chosen):
-        if key not in catalogue:
-            near = difflib.get_close_matches(key, catalogue, n=1)
-            hint = f" (did you mean '{near[0]}'?)" if near else ""
-            raise ConfigError(f"methods: unknown method '{key}'{hint}. Known: {', '.join(catalogue)}")
-        methods.append(_method(key, catalogue[key]))
+        methods.append(_method(key, catalogue))
     return methods
 
 
@@ -124,6 +123,8 @@ def build_grid(
             first = Cell(supervised, fraction, seed, start)
             for method in methods:
                 needs = (*start, first) if method.starts_supervised else start
+                if method.generator_of:
+                    needs = (*needs, Cell(method.generator_of, fraction, seed, needs))
                 for cell in (*needs, Cell(method, fraction, seed, needs)):
                     cells.setdefault(cell.folder, cell)
     return list(cells.values())
@@ -136,16 +137,28 @@ def with_needs(cell: Cell) -> Iterator[Cell]:
     yield cell
 
 
-def _method(key: str, entry: Mapping[str, Any]) -> Method:
+def _method(key: str, catalogue: Mapping[str, Mapping[str, Any]]) -> Method:
+    if key not in catalogue:
+        near = difflib.get_close_matches(key, catalogue, n=1)
+        hint = f" (did you mean '{near[0]}'?)" if near else ""
+        raise ConfigError(f"methods: unknown method '{key}'{hint}. Known: {', '.join(catalogue)}")
+    entry = catalogue[key]
     if not isinstance(entry, Mapping) or set(entry) - METHOD_KEYS:
         raise ConfigError(f"method '{key}': expected the keys {', '.join(sorted(METHOD_KEYS))}; got {entry!r}")
     config = entry.get("config", "mine")
     if config not in EXAMINED:
         raise ConfigError(f"method '{key}': config is one of {', '.join(EXAMINED)}; got {config!r}")
+    maker = _method(entry["generator_of"], catalogue) if entry.get("generator_of") else None
+    if maker and (config != "synthesize" or maker.config != "synthesize" or maker.generator_of):
+        raise ConfigError(
+            f"method '{key}': generator_of names a method with config: synthesize that trains its own generator, and "
+            f"is for methods with that config alone; got '{maker.key}'"
+        )
     return Method(
         key=key,
         title=entry.get("title", key.replace("_", " ")),
         config=config,
         overlays=tuple(entry.get("overlays", ())),
         knobs=dict(entry.get("knobs", {})),
+        generator_of=maker,
     )

@@ -17,6 +17,7 @@ from labelmine.errors import ConfigError, LabelmineError
 from labelmine.evaluation import write_table
 from labelmine.studies.grid import PRETRAINING, SUPERVISED, Cell, Method, build_grid, read_methods, with_needs
 from labelmine.studies.runner import run_cells
+from labelmine.workflows.generator_training import GENERATOR_FILE
 from labelmine.workflows.pretraining import ENCODER_FILE_NAME
 from labelmine.workflows.run_folder import RunFolder
 from labelmine.workflows.study_cell import CELL_FILE, ERROR_FILE, CellJob, run_cell
@@ -165,10 +166,15 @@ class Study:
             knobs=self._knobs(cell, files),
             facts={"method": method.key, "fraction": cell.fraction, "seed": cell.seed},
             supervised=self.folder(supervised) if supervised else None,
+            generator=self._maker(cell),
             external=self.images.external,
             threads=self.threads,
             gpu=self.gpus[worker % len(self.gpus)] if self.gpus else None,
         )
+
+    def _maker(self, cell: Cell) -> Path | None:
+        """Return the folder of the cell whose generator this one takes."""
+        return next((self.folder(c) for c in cell.needs if c.method == cell.method.generator_of), None)
 
     def _trains_otherwise(self, method: Method) -> bool:
         """Whether the first student of a method is another than the one that cells share."""
@@ -196,6 +202,8 @@ class Study:
             "embedding_cache": str(self.run.path / CACHE_FOLDER),
             "pretrained": str(self.folder(encoder) / ENCODER_FILE_NAME) if encoder else None,
         }
+        if maker := self._maker(cell):
+            knobs["generator_file"] = str(maker / "generator" / GENERATOR_FILE)
         known = _declared(files)
         return {key: value for key, value in knobs.items() if value is not None and key in known}
 

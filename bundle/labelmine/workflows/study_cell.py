@@ -42,6 +42,7 @@ class CellJob:
         knobs: What is set in them.
         facts: What ``cell.json`` says of the cell besides.
         supervised: Folder of the cell whose supervised student this one starts with; None: none.
+        generator: Folder of the cell whose generator this one takes; None: none.
         external: Other image sets that the student is examined on.
         threads: CPU threads.
         gpu: The GPU to use, as CUDA counts them; None: whatever the knobs say.
@@ -53,6 +54,7 @@ class CellJob:
     knobs: Mapping[str, Any]
     facts: Mapping[str, Any]
     supervised: Path | None = None
+    generator: Path | None = None
     external: tuple[ImageSet, ...] = ()
     threads: int = 1
     gpu: int | None = None
@@ -137,7 +139,7 @@ def _examine_elsewhere(job: CellJob) -> None:
 
 def _costs(job: CellJob) -> dict[str, Any]:
     metrics = json.loads((job.folder / "metrics.json").read_text(encoding="utf-8"))
-    shared = _shared_seconds(job.supervised)
+    shared = _shared_seconds(job.supervised, "supervised") + _shared_seconds(job.generator, "generator")
     spared = {"evaluate", "supervised"} if job.supervised else {"evaluate"}
     own = [value for stage, value in metrics["seconds"].items() if stage not in spared]
     cache = metrics.get("embedding_cache")
@@ -151,11 +153,12 @@ def _costs(job: CellJob) -> dict[str, Any]:
     }
 
 
-def _shared_seconds(supervised: Path | None) -> float:
-    if supervised is None:
+def _shared_seconds(folder: Path | None, stage: str) -> float:
+    """Return what a stage took in the cell that it was taken over from."""
+    if folder is None:
         return 0.0
-    seconds = json.loads((supervised / "metrics.json").read_text(encoding="utf-8"))["seconds"]
-    return float(seconds["supervised"])
+    seconds = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["seconds"]
+    return float(seconds[stage])
 
 
 def _steps(job: CellJob) -> int | None:
