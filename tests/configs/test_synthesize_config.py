@@ -10,6 +10,8 @@ from PIL import Image
 
 from labelmine.errors import ConfigError, DataError
 from labelmine.synthesis import Generator
+from labelmine.workflows import synthesis_conclusion
+from labelmine.workflows.prediction import evaluate
 
 from .conftest import Run
 
@@ -123,6 +125,21 @@ def test_an_earlier_generator_serves(made: Run, tmp_path: Path, run_config: Any)
     assert not (tmp_path / "generator" / "generator.safetensors").exists()
     name = Path("candidates") / "images" / "synthetic_00000.png"
     assert (tmp_path / name).read_bytes() == (made.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize(("gain", "kept"), [(0.1, "mixed"), (0.0, "supervised")])
+def test_gold_validation_chooses_the_student(
+    made: Run, tmp_path: Path, run_config: Any, monkeypatch: pytest.MonkeyPatch, gain: float, kept: str
+) -> None:
+    def evaluated(predictor: Any, items: Any, images: Any, name: str) -> pd.DataFrame:
+        return evaluate(predictor, items, images, name).assign(dice=0.5 + gain * (name == "validate mixed"))
+
+    monkeypatch.setattr(synthesis_conclusion, "evaluate", evaluated)
+    folder = tmp_path / "again"
+    shutil.copytree(made.folder, folder)
+    run_config("synthesize", **{**made.knobs, "output_dir": str(folder)})
+    assert Run(folder, {}).metrics["kept"] == kept
+    assert (folder / "model.safetensors").read_bytes() == (folder / kept / "best.safetensors").read_bytes()
 
 
 def test_too_few_gold_images(tmp_path: Path, tiny: dict[str, Any], run_config: Any, refused: Any) -> None:
