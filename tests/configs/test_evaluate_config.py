@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from labelmine.errors import ConfigError, DataError
+from labelmine.workflows import Predictor, find_images
+from labelmine.workflows.prediction import evaluate
 
 
 def metrics_of(folder: Path) -> dict[str, Any]:
@@ -39,6 +41,20 @@ def test_only_the_test_images_of_a_run(mined: Any, tmp_path: Path, run_config: A
     )  # fmt: skip
     kept = mined.metrics[mined.metrics["kept"]]
     assert metrics_of(tmp_path)["student"]["dice"] == kept["dice"]
+
+
+def test_the_student_may_look_eight_times(
+    mined: Any, tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any
+) -> None:
+    knobs = {"dataset_dir": str(phantom_folder(4)), "model_dir": str(mined.folder), "device": "cpu"}
+    tables = {}
+    for tta in (False, True):
+        run_config("evaluate", **knobs, tta=str(tta).lower(), output_dir=str(tmp_path / str(tta)))
+        tables[tta] = pd.read_csv(tmp_path / str(tta) / "per_image.csv")
+    images = find_images(knobs["dataset_dir"], str(tmp_path))
+    averaged = evaluate(Predictor.load(mined.folder / "model.safetensors", tta=True), images.items, images)
+    assert tables[True]["dice"].tolist() == pytest.approx(averaged["dice"].tolist(), abs=1e-5)
+    assert tables[True]["dice"].tolist() != pytest.approx(tables[False]["dice"].tolist(), abs=1e-3)
 
 
 def test_mask_files_against_gold(

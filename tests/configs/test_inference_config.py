@@ -15,6 +15,7 @@ from PIL import Image
 from labelmine.bundle import bundle_root
 from labelmine.data import LabelStore
 from labelmine.errors import ConfigError
+from labelmine.workflows import Predictor, find_images
 
 METADATA = str(bundle_root() / "configs" / "metadata.json")
 
@@ -39,6 +40,21 @@ def test_masks_at_the_size_of_the_images(
     assert all(set(np.unique(np.asarray(mask))) <= {0, 255} for mask in masks.values())
     table = pd.read_csv(tmp_path / "out" / "manifest.csv")
     assert (table["source"] == ("refined" if refine else "student")).all()
+
+
+def test_the_student_may_look_eight_times(
+    mined: Any, tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any
+) -> None:
+    folder = str(phantom_folder(4) / "images")
+    for tta in ("false", "true"):
+        run_config("inference", dataset_dir=folder, tta=tta, **knobs_of(mined, tmp_path / tta))
+    images = find_images(folder, str(tmp_path), class_names=["object"])
+    predictor = Predictor.load(mined.folder / "model.safetensors", tta=True)
+    masks = {name: [np.asarray(Image.open(path)) > 0 for path in sorted((tmp_path / name / "masks").iterdir())]
+             for name in ("false", "true")}  # fmt: skip
+    averaged = [mask.any(0) for _, mask in predictor.masks(images.items, images)]
+    assert all(np.array_equal(*pair) for pair in zip(masks["true"], averaged, strict=True))
+    assert not all(np.array_equal(*pair) for pair in zip(masks["true"], masks["false"], strict=True))
 
 
 def test_phantoms_by_default_and_a_second_run_has_nothing_to_do(

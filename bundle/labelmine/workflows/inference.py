@@ -90,17 +90,20 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
     Args:
         image_size: Side of the student's view in pixels.
         refine: A labeler whose teacher refines what the student finds; None: the student alone.
+        tta: Whether the student answers with the mean over an image's flips and turns, see ``TestTimeAverage``.
     """
 
-    def __init__(self, image_size: int, refine: PromptedLabeler | None = None) -> None:
-        """Keep both."""
+    def __init__(self, image_size: int, refine: PromptedLabeler | None = None, tta: bool = False) -> None:
+        """Keep them."""
         super().__init__()
         self.image_size = image_size
         self.refine = refine
+        self.tta = tta
 
     def __call__(self, inputs: Tensor, network: Student, *args: Any, **kwargs: Tensor) -> Tensor:
         """Predict a batch of views; ``weight`` (B, 1, S, S) is 0 in the padding."""
-        return Predictor(network, self.image_size, self.refine).probabilities({"image": inputs, **kwargs})
+        predictor = Predictor(network, self.image_size, self.refine, self.tta)
+        return predictor.probabilities({"image": inputs, **kwargs})
 
 
 @on_first_rank
