@@ -119,13 +119,13 @@ def ancestral(network: Network, like: Tensor, steps: int = TRAIN_STEPS, seed: in
     return noisy.clamp(-1, 1)
 
 
-def load(path: str, images: ImageSet) -> tuple[Generator, int]:
+def load(path: str, images: ImageSet, bfloat16: bool = False) -> tuple[Generator, int]:
     """Return the generator and its seed; refuse one that was trained on other gold than it is compared with.
 
     Raises:
         DataError: It was.
     """
-    generator, told = Generator.load(path)
+    generator, told = Generator.load(path, bfloat16)
     if told.get("trained_on") != gold_digests(images):
         raise DataError(f"{Path(path).name} was trained on other gold. Give --dataset_dir and --split_file of its run")
     return generator, int(told.get("seed", 0))
@@ -237,6 +237,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repaint_steps", type=int, default=96)
     parser.add_argument("--repaint_resamplings", type=int, default=10)
     parser.add_argument("--feature_network", default="compact", help="of the Fréchet distance: compact or inception")
+    parser.add_argument("--bfloat16", action="store_true", help="on both sides, as synthesize.yaml samples")
     parser.add_argument("--json", help="file for the figures; the last line printed has them too")
     args = parser.parse_args()
     if args.batch_size < 1 or args.images < 2 or args.images % args.batch_size:
@@ -250,7 +251,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with tempfile.TemporaryDirectory() as folder:
         images = prepare_image_set(args.dataset_dir, folder, split_file=args.split_file)
-    generator, seed = load(args.generator_file, images)
+    generator, seed = load(args.generator_file, images, args.bfloat16)
     features = build_feature_network(args.feature_network, device)
     views = list(generator_views(gold_of_generator(images), images, generator.image_size))
     kinds = kinds_of(images, generator.image_size, features, generator.clusters, seed)
