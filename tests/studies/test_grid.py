@@ -60,6 +60,7 @@ def test_folders_tell_method_fraction_and_seed() -> None:
         (CATALOGUE, ["one_tme"], r"unknown method 'one_tme' \(did you mean 'one_time'\?\)"),
         ({"odd": {"overlay": []}}, ["odd"], "expected the keys config, generator_of, knobs, overlays"),
         ({"odd": {"config": "synthesize", "generator_of": "pairs"}}, ["odd"], "unknown method 'pairs'"),
+        ({"odd": {"config": "synthesize", "generator_of": "odd"}}, ["odd"], "'odd' takes another's generator itself"),
         ({**CATALOGUE, "odd": {"generator_of": "one_time"}}, ["odd"], "generator_of names a method with config: synth"),
         ({"odd": {"config": "label"}}, ["odd"], "config is one of train, mine, synthesize; got 'label'"),
     ],

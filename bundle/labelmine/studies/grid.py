@@ -148,17 +148,19 @@ def _method(key: str, catalogue: Mapping[str, Mapping[str, Any]]) -> Method:
     config = entry.get("config", "mine")
     if config not in EXAMINED:
         raise ConfigError(f"method '{key}': config is one of {', '.join(EXAMINED)}; got {config!r}")
-    maker = _method(entry["generator_of"], catalogue) if entry.get("generator_of") else None
-    if maker and (config != "synthesize" or maker.config != "synthesize" or maker.generator_of):
+    maker = entry.get("generator_of")
+    if maker in catalogue and not config == catalogue[maker].get("config") == "synthesize":
         raise ConfigError(
-            f"method '{key}': generator_of names a method with config: synthesize that trains its own generator, and "
-            f"is for methods with that config alone; got '{maker.key}'"
+            f"method '{key}': generator_of names a method with config: synthesize, and is for methods with that config "
+            f"alone; got '{maker}'"
         )
+    if maker in catalogue and "generator_of" in catalogue[maker]:
+        raise ConfigError(f"method '{key}': generator_of: '{maker}' takes another's generator itself; name that one")
     return Method(
         key=key,
         title=entry.get("title", key.replace("_", " ")),
         config=config,
         overlays=tuple(entry.get("overlays", ())),
         knobs=dict(entry.get("knobs", {})),
-        generator_of=maker,
+        generator_of=_method(maker, catalogue) if maker else None,
     )
