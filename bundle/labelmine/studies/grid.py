@@ -148,7 +148,7 @@ def _method(key: str, catalogue: Mapping[str, Mapping[str, Any]]) -> Method:
     config = entry.get("config", "mine")
     if config not in EXAMINED:
         raise ConfigError(f"method '{key}': config is one of {', '.join(EXAMINED)}; got {config!r}")
-    maker = entry.get("generator_of")
+    maker = str(entry.get("generator_of", ""))
     if maker in catalogue and not config == catalogue[maker].get("config") == "synthesize":
         raise ConfigError(
             f"method '{key}': generator_of names a method with config: synthesize, and is for methods with that config "
