@@ -32,10 +32,11 @@ from labelmine.errors import DataError
 from labelmine.synthesis import (
     Generator,
     KeepKnown,
+    deformed,
     frechet_distance,
     generator_views,
     gold_of_generator,
-    hole_around,
+    new_lesion,
     sample,
 )
 from labelmine.synthesis.process import TRAIN_STEPS
@@ -54,14 +55,12 @@ class Batch:
 
     Attributes:
         seed: Of its noise.
-        known: (B, C, S, S) gold in [-1, 1] that inpainting keeps around the hole.
-        hole: (B, 1, S, S), 1 where a lesion is made anew.
+        lesion: What inpainting keeps, gold in [-1, 1] around holes for new lesions.
         told: What the network is told besides noisy images and times.
     """
 
     seed: int
-    known: Tensor
-    hole: Tensor
+    lesion: KeepKnown
     told: dict[str, Tensor]
 
 
@@ -140,38 +139,38 @@ def batches_of(
     for seed in range(count):
         rows = [views[number % len(views)] for number in range(seed * batch_size, (seed + 1) * batch_size)]
         image, label = (torch.stack([row[key] for row in rows]).to(device) for key in ("image", "label"))
-        masks = (label > 0).float()
+        masks = deformed((label > 0).float(), seed).to(device)
         told = {"masks": masks} if generator.content == "images_on_masks" else {}
         if kinds:
             told["clusters"] = torch.tensor([kinds[row["id"]] for row in rows], device=device)
-        known = torch.cat([image, label], 1) if generator.content == "pairs" else image
-        batches.append(Batch(seed, known, hole_around(masks), told))
+        lesion = new_lesion(image, label, masks, generator.content == "pairs")
+        batches.append(Batch(seed, lesion, told))
     return batches
 
 
 def ways_of(generator: Generator, batches: Sequence[Batch], args: argparse.Namespace) -> tuple[dict[str, Way], ...]:
     """Return the ways to sample and the ways to inpaint, by name; the first of each is what ours are compared with."""
 
-    def few(steps: int, resamplings: int = 1, inpaint: bool = False) -> Way:
+    def few(steps: int, inpaint: bool = False, **knobs: Any) -> Way:
         def draw(network: Network, batch: Batch) -> Tensor:
-            steering = [KeepKnown(batch.known, batch.hole)] if inpaint else []
-            shape, device = batch.known.shape, batch.known.device
-            return sample(
-                network, generator.process, shape, steps, steering, resamplings, batch.seed, device, progress=False
-            )
+            gold, steering = batch.lesion.images, [batch.lesion] if inpaint else []
+            told = {"seed": batch.seed, "device": gold.device, "progress": False}
+            return sample(network, generator.process, gold.shape, steps, steering, **knobs, **told)
 
         return Way(generator, batches, draw)
 
     def ddpm(network: Network, batch: Batch) -> Tensor:
-        return ancestral(network, batch.known, args.reference_steps, batch.seed)
+        return ancestral(network, batch.lesion.images, args.reference_steps, batch.seed)
 
     flow = generator.process.kind == "flow"
     many = few(args.reference_steps) if flow else Way(generator, batches, ddpm)
     sampling = {f"{'Euler' if flow else 'DDPM ancestral'}, {args.reference_steps} steps": many}
     sampling |= {f"labelmine, {steps} steps": few(steps) for steps in args.steps}
-    repaint, steps = (args.repaint_steps, args.repaint_resamplings), args.steps[0]
-    inpainting = {f"RePaint, {repaint[0]} steps x {repaint[1]}": few(*repaint, inpaint=True)}
-    inpainting |= {f"labelmine inpainting, {steps} steps": few(steps, inpaint=True)}
+    steps, resamplings = args.repaint_steps, args.repaint_resamplings
+    inpainting = {f"RePaint, {steps} steps x {resamplings}": few(steps, inpaint=True, resamplings=resamplings)}
+    steps = args.steps[0]
+    ours = few(steps, inpaint=True, fresh_noise=args.fresh_noise)
+    inpainting |= {f"labelmine inpainting, {steps} steps": ours}
     return sampling, inpainting
 
 
@@ -216,7 +215,8 @@ def measure(
     way = next(iter(ways.values()))
     first = way.batches[0]
     with torch.no_grad():  # the warm-up: one call, as a whole sampling of 1000 would take as long as a round
-        way.generator(first.known, torch.ones(len(first.known), dtype=torch.long).to(first.known.device), **first.told)
+        image = first.lesion.images
+        way.generator(image, torch.ones(len(image), dtype=torch.long, device=image.device), **first.told)
     seconds = time_side_by_side(ways, rounds, warm_up=0)
     real = features(gold)
     distance = {name: frechet_distance(features(way.images), real) for name, way in ways.items()}
@@ -236,6 +236,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--reference_steps", type=int, default=TRAIN_STEPS, help="fewer only to try the script")
     parser.add_argument("--repaint_steps", type=int, default=96)
     parser.add_argument("--repaint_resamplings", type=int, default=10)
+    parser.add_argument("--fresh_noise", type=float, default=1.0, help="of our inpainting, see synthesize.yaml")
     parser.add_argument("--feature_network", default="compact", help="of the Fréchet distance: compact or inception")
     parser.add_argument("--bfloat16", action="store_true", help="on both sides, as synthesize.yaml samples")
     parser.add_argument("--json", help="file for the figures; the last line printed has them too")

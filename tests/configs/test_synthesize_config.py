@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from monai.bundle import ConfigParser
 from PIL import Image
 
 from labelmine.errors import ConfigError, DataError
@@ -88,6 +89,15 @@ def test_other_ways_to_make_pairs(tmp_path: Path, tiny: dict[str, Any], run_conf
     knobs = {**tiny, **knobs, "generator_epochs": 1, "match_colours": True, "prediction": "v_prediction"}
     run_config("synthesize", **knobs, output_dir=str(tmp_path))
     assert (tmp_path / "masks" / "synthetic_00000.png").is_file()
+
+
+@pytest.mark.parametrize(("inpaint", "part"), [("true", 1.0), (True, 1.0), ("false", 0.0)])
+def test_noise_of_new_lesions_is_drawn_anew(inpaint: str | bool, part: float, config_files: Any) -> None:
+    parser = ConfigParser()
+    parser.read_config(config_files("synthesize"))
+    parser.update({"inpaint": inpaint, "device": "cpu"})
+    recipe = parser.get_parsed_content("candidates::recipe")
+    assert (recipe.fresh_noise, recipe.inpaint) == (part, inpaint != "false")
 
 
 def test_images_without_masks_go_to_a_labeler(

@@ -58,6 +58,21 @@ def test_a_network_that_knows_the_image_makes_it(kind: Kind, steps: int) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", [0.0, 0.3, 1.0])
+def test_fresh_noise_takes_its_part_and_leaves_the_level(kind: Kind, part: float) -> None:
+    process, generator = NoiseProcess(kind), torch.Generator().manual_seed(0)
+    images = torch.full((1, 1, 400, 400), 0.5)
+    noise, fresh = (torch.randn(images.shape, generator=generator) for _ in range(2))
+    times = torch.tensor([700])
+    noisy, answer = process.noised(images, noise, times), process.target(images, noise, times)
+    signal, sigma = process.levels(300)
+    found = (process.step(answer, noisy, 700, 300, fresh, part) - signal * images) / sigma
+    assert found.std().item() == pytest.approx(1, abs=0.01)
+    assert (found * fresh).mean().item() == pytest.approx(part**0.5, abs=0.01)
+    assert (found * noise).mean().item() == pytest.approx((1 - part) ** 0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_going_forward_again_has_the_level_s_noise(kind: Kind) -> None:
     process = NoiseProcess(kind)
     images = torch.full((1, 1, 400, 400), 0.5)

@@ -1,7 +1,7 @@
 """Made images: diffusion models that learn from gold, ways to steer them, and the test that admits what they make."""
 
 from labelmine.synthesis.admission import Admission, admit
-from labelmine.synthesis.candidates import Made, Recipe, make_candidates, write_candidates
+from labelmine.synthesis.candidates import Made, Recipe, make_candidates, new_lesion, write_candidates
 from labelmine.synthesis.clusters import cluster
 from labelmine.synthesis.generator import Generator
 from labelmine.synthesis.grids import grid_png
@@ -51,6 +51,7 @@ __all__ = [
     "memorisation",
     "ms_ssim",
     "nearest_distance",
+    "new_lesion",
     "refuse_absent_classes",
     "sample",
     "write_candidates",

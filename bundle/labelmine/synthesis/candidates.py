@@ -31,7 +31,9 @@ class Recipe:
         count: Number of candidates; their sources, gold images, take turns.
         steps: Network calls per resampling.
         resamplings: RePaint's r.
-        inpaint: Whether only a hole around the source's lesion is made anew, so that the background stays real.
+        fresh_noise: See ``sample``.
+        inpaint: Whether only a hole around the source's lesion is made anew, with a lesion of a bent mask in it, so
+            that the background stays real.
         hole_margin: See ``hole_around``.
         style: How far colours and light follow the source, in [0, 1]; 0: not at all.
         style_factor: See ``FollowStyle``.
@@ -45,6 +47,7 @@ class Recipe:
     count: int = 100
     steps: int = 50
     resamplings: int = 1
+    fresh_noise: float = 0.0
     inpaint: bool = False
     hole_margin: float = 0.1
     style: float = 0.0
@@ -112,6 +115,22 @@ def make_candidates(
         yield _made(generator, ids, rows, recipe, kinds or {}, device, recipe.seed * 1_000_003 + start)
 
 
+def new_lesion(images: Tensor, labels: Tensor, drawn: Tensor, pairs: bool, margin: float = 0.1) -> KeepKnown:
+    """Return the steering that makes a lesion of a drawn mask in a real image, in place of its own.
+
+    Args:
+        images: (B, 3, S, S) real images in [-1, 1].
+        labels: (B, K, S, S) their masks in [-1, 1].
+        drawn: (B, K, S, S) masks of 0 and 1 to make lesions on.
+        pairs: Whether masks are made with images: the drawn ones are then known everywhere, so that a lesion comes.
+        margin: See ``hole_around``; the hole holds the image's own lesion too.
+    """
+    hole = hole_around(torch.maximum((labels > 0).float(), drawn), margin)
+    if not pairs:
+        return KeepKnown(images, hole)
+    return KeepKnown(torch.cat([images, 2 * drawn - 1], 1), torch.cat([hole.expand_as(images), 0 * drawn], 1))
+
+
 def write_candidates(made: Made, folder: Path, classes: ClassMap) -> None:
     """Write a batch as ``images/<id>.png`` and ``masks/<id>.png``."""
     for row, name in enumerate(made.ids):
@@ -136,17 +155,24 @@ def _made(
     told: dict[str, Tensor] = {}
     if generator.clusters:
         told["clusters"] = torch.tensor([kinds[row["id"]] for row in rows], device=device)
+    steering: list[Steering] = [FollowStyle(real, recipe.style_factor, recipe.style)] if recipe.style else []
     drawn = None
-    if generator.content == "images_on_masks" and labels is not None:
-        drawn = told["masks"] = deformed((labels > 0).float(), seed).to(device)
-    known = torch.cat([real, labels], 1) if generator.content == "pairs" and labels is not None else real
+    if labels is not None and (recipe.inpaint or generator.content == "images_on_masks"):
+        drawn = deformed((labels > 0).float(), seed).to(device)
+        if generator.content == "images_on_masks":
+            told["masks"] = drawn
+    if recipe.inpaint:
+        if labels is None or drawn is None:
+            raise ConfigError("inpaint: a hole is made around a lesion, so masks are needed. Give --content pairs")
+        steering.append(new_lesion(real, labels, drawn, generator.content == "pairs", recipe.hole_margin))
     made = sample(
         partial(generator, **told),
         generator.process,
         (len(ids), generator.image_channels, generator.image_size, generator.image_size),
         recipe.steps,
-        _steering(known, labels, drawn, recipe),
+        steering,
         recipe.resamplings,
+        recipe.fresh_noise,
         seed,
         device,
         progress=False,
@@ -160,19 +186,6 @@ def _made(
     elif drawn is not None:
         masks = (drawn > 0.5).cpu().numpy()
     return Made(ids, [row["id"] for row in rows], images, masks)
-
-
-def _steering(known: Tensor, labels: Tensor | None, drawn: Tensor | None, recipe: Recipe) -> list[Steering]:
-    steering: list[Steering] = []
-    if recipe.style:
-        steering.append(FollowStyle(known, recipe.style_factor, recipe.style))
-    if recipe.inpaint:
-        if labels is None:
-            raise ConfigError("inpaint: a hole is made around a lesion, so masks are needed. Give --content pairs")
-        lesions = (labels > 0).float()
-        hole = hole_around(lesions if drawn is None else torch.maximum(lesions, drawn), recipe.hole_margin)
-        steering.append(KeepKnown(known, hole))
-    return steering
 
 
 def _matched(images: Tensor, references: Tensor) -> Tensor:

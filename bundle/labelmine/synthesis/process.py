@@ -73,13 +73,24 @@ class NoiseProcess:
         self.scheduler.set_timesteps(steps)
         return [*self.scheduler.timesteps.tolist(), 0 if self.kind == "flow" else -1]
 
-    def step(self, answer: Tensor, noisy: Tensor, time: int, next_time: int) -> Tensor:
+    def step(
+        self,
+        answer: Tensor,
+        noisy: Tensor,
+        time: int,
+        next_time: int,
+        fresh: Tensor | None = None,
+        fresh_part: float = 1.0,
+    ) -> Tensor:
         """Go from one time to the next with the network's answer; all (B, C, H, W).
 
-        The image that the answer implies is clipped to [-1, 1]. (MONAI's own DDIM step assumes equal distances between
+        The image that the answer implies is clipped to [-1, 1]. Of the noise that remains, ``fresh_part`` in [0, 1] is
+        ``fresh``, if given (DiffPIR's zeta, Zhu et al. 2023). (MONAI's own DDIM step assumes equal distances between
         times, which its rounded ones do not have; of a flow the two steps are the same.)
         """
         image, noise = self.parts(answer, noisy, time)
+        if fresh is not None:
+            noise = (1 - fresh_part) ** 0.5 * noise + fresh_part**0.5 * fresh
         signal, sigma = self.levels(next_time)
         return signal * image + sigma * noise
 

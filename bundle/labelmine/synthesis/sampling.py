@@ -30,7 +30,7 @@ class KeepKnown:
 
     Args:
         images: (B, C, H, W) real images in [-1, 1].
-        hole: (B, 1, H, W), 1 where something new is to be made.
+        hole: (B, 1, H, W), or (B, C, H, W) where channels differ; 1 where something new is to be made.
     """
 
     def __init__(self, images: Tensor, hole: Tensor) -> None:
@@ -89,6 +89,7 @@ def sample(
     steps: int = 50,
     steering: Sequence[Steering] = (),
     resamplings: int = 1,
+    fresh_noise: float = 0.0,
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: bool = True,
@@ -102,6 +103,8 @@ def sample(
         steps: Network calls per resampling; 50 or fewer do.
         steering: What is done after each step, in this order.
         resamplings: How often each step is taken, with fresh noise between (RePaint's r); 1: once.
+        fresh_noise: Part of the noise that is drawn anew in each step, in [0, 1] (DiffPIR's zeta, Zhu et al. 2023).
+            What is made in a hole fits its surroundings only if noise is drawn anew: here, or by resampling.
         seed: Of all noise; the same seed gives the same images.
         device: Where to work.
         progress: Whether to show a bar.
@@ -110,10 +113,12 @@ def sample(
         (B, C, H, W) in [-1, 1].
 
     Raises:
-        ConfigError: When ``steps`` or ``resamplings`` are out of range.
+        ConfigError: When ``steps``, ``resamplings`` or ``fresh_noise`` are out of range.
     """
     if resamplings < 1:
         raise ConfigError(f"resamplings: expected 1 or more. Got: {resamplings}")
+    if not 0 <= fresh_noise <= 1:
+        raise ConfigError(f"fresh_noise: expected a part in [0, 1]. Got: {fresh_noise}")
     generator = torch.Generator().manual_seed(seed)
     times = process.times(steps)
     noisy = gaussian(torch.empty(shape, device=device), generator)
@@ -121,7 +126,8 @@ def sample(
         start = noisy
         for repeat in range(resamplings):
             answer = network(start, torch.full((shape[0],), time, device=device))
-            noisy = process.step(answer, start, time, next_time)
+            fresh = gaussian(noisy, generator) if fresh_noise else None
+            noisy = process.step(answer, start, time, next_time, fresh, fresh_noise)
             for steer in steering:
                 noisy = steer(noisy, next_time, process, generator)
             if repeat + 1 < resamplings:

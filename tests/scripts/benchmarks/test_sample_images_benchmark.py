@@ -16,7 +16,7 @@ from torch import Tensor
 
 from labelmine.data import prepare_image_set
 from labelmine.errors import DataError
-from labelmine.synthesis import Generator, NoiseProcess, frechet_distance, generator_views
+from labelmine.synthesis import Generator, KeepKnown, NoiseProcess, deformed, frechet_distance, generator_views
 from labelmine.teachers import CompactTeacher, save_compact_teacher
 from labelmine.workflows import build_feature_network
 from labelmine.workflows.generator_training import gold_digests
@@ -99,10 +99,10 @@ def test_figures_and_network_calls(
 
 
 def test_rows_are_held_against_the_first_and_the_bars() -> None:
-    batch = sample_images.Batch(0, torch.zeros(2, 3, 16, 16), torch.zeros(2, 1, 16, 16), {})
+    batch = sample_images.Batch(0, KeepKnown(torch.zeros(2, 3, 16, 16), torch.zeros(2, 1, 16, 16)), {})
     ways = {}
     for name, calls in (("many", 40), ("few", 2), ("fewer", 1)):
-        way = ways[name] = sample_images.Way(None, [batch, batch], lambda network, batch: batch.known)
+        way = ways[name] = sample_images.Way(None, [batch, batch], lambda network, batch: batch.lesion.images)
         way(), way()
         way.calls = 2 * calls
     seconds = {"many": [20.0, 40.0], "few": [1.0, 2.0], "fewer": [2.0, 4.0]}
@@ -135,20 +135,23 @@ def test_each_batch_has_its_own_gold_and_a_hole_around_its_lesion() -> None:
     label[:, 6:8, 6:8] = 1
     views = [{"id": str(n), "image": torch.full((3, 16, 16), n / 10), "label": label} for n in range(3)]
     first, second = sample_images.batches_of(generator, views, {}, count=2, batch_size=2)
-    shown = [round(float(value) * 10) for batch in (first, second) for value in batch.known[:, 0, 0, 0]]
+    shown = [round(float(value) * 10) for batch in (first, second) for value in batch.lesion.images[:, 0, 0, 0]]
     assert shown == [0, 1, 2, 0]
     assert first.seed != second.seed
-    hole = torch.zeros(16, 16)
-    hole[4:10, 4:10] = 1  # a tenth of 16 px beyond the lesion
-    assert torch.equal(first.hole[0, 0], hole)
-    assert torch.equal(first.known[0, 3:], label)
+    drawn, hole = first.lesion.images[:, 3:], first.lesion.hole
+    assert torch.equal(drawn, 2 * deformed((label > 0).float().expand(2, 1, 16, 16), first.seed) - 1)
+    own = torch.zeros(16, 16)
+    own[4:10, 4:10] = 1  # a tenth of 16 px beyond the image's own lesion
+    assert ((hole[:, 0] >= own) & (hole[:, 0] >= drawn[:, 0])).all()
+    assert not hole[:, 3:].any()  # the mask is given
 
 
 def test_inpainting_alone_keeps_gold_around_the_hole() -> None:
     known, hole = torch.rand(2, 4, 16, 16) * 1.6 - 0.8, torch.zeros(2, 1, 16, 16)
     hole[..., 4:10, 4:10] = 1
-    batch = sample_images.Batch(0, known, hole, {})
+    batch = sample_images.Batch(0, KeepKnown(known, hole), {})
     args = argparse.Namespace(steps=[3, 2], reference_steps=5, repaint_steps=3, repaint_resamplings=2)
+    args.fresh_noise = 1.0
     generator = Generator(["lesion"], **TINY).eval()
     sampling, inpainting = sample_images.ways_of(generator, [batch], args)
     for way in (*sampling.values(), *inpainting.values()):
