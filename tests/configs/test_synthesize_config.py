@@ -89,6 +89,8 @@ def test_other_ways_to_make_pairs(tmp_path: Path, tiny: dict[str, Any], run_conf
     knobs = {**tiny, **knobs, "generator_epochs": 1, "match_colours": True, "prediction": "v_prediction"}
     run_config("synthesize", **knobs, output_dir=str(tmp_path))
     assert (tmp_path / "masks" / "synthetic_00000.png").is_file()
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert ("new lesions in real images" in page) is knobs.get("inpaint", False)
 
 
 @pytest.mark.parametrize(("inpaint", "part"), [("true", 1.0), (True, 1.0), ("false", 0.0)])

@@ -138,6 +138,12 @@ def test_masks_to_draw_on_read_as_words(tmp_path: Path) -> None:
     assert "Made: images on masks; seed 0" in written(report(content="images_on_masks"), tmp_path)[0]
 
 
+def test_likeness_of_real_backgrounds_is_explained(tmp_path: Path) -> None:
+    pages = [write_synthesis_page(report(inpainted=flag), tmp_path / str(flag)).read_text() for flag in (True, False)]
+    told = ["new lesions in real images" in page and "backgrounds are the training gold's" in page for page in pages]
+    assert told == [True, False]
+
+
 def test_a_run_that_admitted_nothing_still_has_a_page(tmp_path: Path) -> None:
     bare = SynthesisReport(dataset="polyps", seed=0, content="pairs", reasons={"its mask is empty": 4})
     html, outline = written(bare, tmp_path)

@@ -42,6 +42,7 @@ class SynthesisReport:
         dataset: Name of the image set.
         seed: The run's seed.
         content: What was made, see ``Generator``.
+        inpainted: Whether only lesions were made, in real images.
         tables: Per-image rows of `evaluate_masks` by student: ``supervised`` and ``mixed``; empty where images were
             made without masks.
         validation_dice: Mean Dice on gold validation by student.
@@ -60,6 +61,7 @@ class SynthesisReport:
     dataset: str
     seed: int
     content: str
+    inpainted: bool = False
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     validation_dice: Mapping[str, float] = field(default_factory=dict)
     kept: str | None = None
@@ -108,6 +110,7 @@ def write_synthesis_page(report: SynthesisReport, folder: Path) -> Path:
         "dataset": without_folders(report.dataset),
         "seed": report.seed,
         "content": report.content.replace("_", " "),
+        "inpainted": report.inpainted,
         "headline": report.headline(),
         "warnings": [without_folders(line) for line in report.warnings],
         "results": result_grid(summaries) if summaries else None,

@@ -44,6 +44,7 @@ class SynthesisConclusion:
         generator_size: Side of the generator's squares.
         features: Feature network of the Fréchet distance.
         teacher: Asked which of the images it has seen; None: no teacher took part.
+        inpaint: Whether only lesions were made, in real images.
         seed: Seed of the bootstrap.
         device: Where students predict.
     """
@@ -56,6 +57,7 @@ class SynthesisConclusion:
         generator_size: int,
         features: FeatureNetwork,
         teacher: Teacher | None = None,
+        inpaint: bool = False,
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -63,6 +65,7 @@ class SynthesisConclusion:
         self.run = run
         self.images = images
         self.content = content
+        self.inpaint = inpaint
         self.generator_size = generator_size
         self.features = features
         self.teacher = teacher
@@ -106,6 +109,7 @@ class SynthesisConclusion:
             dataset=self.images.name,
             seed=self.seed,
             content=self.content,
+            inpainted=self.inpaint,
             tables=tables,
             validation_dice=val_dice,
             kept=kept,
