@@ -36,7 +36,7 @@ def jittered(prompts: Prompts, side: Tensor, fraction: float, size: tuple[int, i
         moved = boxes + _noise(boxes, seed) * (fraction * side)[:, None]
         limit = torch.tensor([width, height] * 2).to(moved)
         moved = moved.clamp(min=torch.zeros_like(limit), max=limit)
-        low = torch.minimum(moved[:, :2], moved[:, 2:])
+        low = torch.minimum(torch.minimum(moved[:, :2], moved[:, 2:]), limit[:2] - 1)
         boxes = torch.cat([low, torch.maximum(moved[:, 2:], low + 1)], dim=1)
     if points is not None:
         moved = points + _noise(points.flatten(1), seed).reshape(points.shape) * (fraction * side)[:, None, None]
