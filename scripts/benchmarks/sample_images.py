@@ -3,8 +3,9 @@
 All ways have the same network, gold, image size and batch; each makes ``--images`` images, a batch at a time in turns,
 and the images that were timed are those whose Fréchet distance to the training gold is taken. 1000 steps are ancestral
 DDPM sampling (MONAI's, Ho et al. 2020) of a ``v_prediction`` generator, and Euler's of a ``flow``, which has no DDPM.
-RePaint's side (Lugmayr et al. 2022) is our sampler with 96 steps, each taken 10 times: the 960 calls of S4. Images with
-a new lesion keep their real background, so their Fréchet distances are small: compare them with each other alone.
+RePaint's side (Lugmayr et al. 2022) is our sampler with 96 steps, each taken 10 times: the 960 calls of S4; ours takes
+each step once and draws its noise anew. Both make lesions of the same bent masks in the same images. Their backgrounds
+stay real, so these Fréchet distances are small: compare them with each other alone.
 
     uv run python scripts/benchmarks/sample_images.py --generator_file RUN/generator/generator.safetensors
         --dataset_dir DIR --split_file RUN/split.json [--images 64] [--batch_size 16] [--json FILE]

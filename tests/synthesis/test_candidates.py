@@ -106,6 +106,24 @@ def test_inpainting_makes_lesions_of_bent_masks_and_leaves_what_lies_outside_the
         assert (changed.flatten(1).sum(1) > 0.9 * torch.from_numpy(hole).flatten(1).sum(1)).all()
 
 
+def test_new_lesions_are_made_in_images_that_have_one() -> None:
+    rows = gold()
+    rows[1]["label"] = -torch.ones(1, SIDE, SIDE)
+    sampled = [
+        name for made in make_candidates(generator(), rows, Recipe(**QUICK, inpaint=True)) for name in made.sources
+    ]
+    assert sampled == ["gold0", "gold2"] * 3
+    whole = [name for made in make_candidates(generator(), rows, Recipe(**QUICK)) for name in made.sources]
+    assert whole == ["gold0", "gold1", "gold2"] * 2
+
+
+def test_the_recipe_s_fresh_noise_is_drawn() -> None:
+    plain, fresh = (
+        next(make_candidates(generator(), gold(), Recipe(**QUICK, fresh_noise=part))) for part in (0.0, 1.0)
+    )
+    assert not torch.allclose(plain.images, fresh.images, atol=0.01)
+
+
 def test_inpainting_without_masks_is_refused() -> None:
     rows = [{key: row[key] for key in ("id", "image")} for row in gold()]
     with pytest.raises(ConfigError, match=r"^inpaint: a hole is made around a lesion.*Give --content pairs$"):

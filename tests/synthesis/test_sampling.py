@@ -65,6 +65,16 @@ def test_style_moves_low_frequencies_alone(kind: Kind) -> None:
     torch.testing.assert_close(out[:, 3:], made[:, 3:], atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_fresh_noise_leaves_another_path(kind: Kind) -> None:
+    plain, none, some = (
+        sample(lambda x, t: 0.1 * x, NoiseProcess(kind), (2, 3, 8, 8), 5, progress=False, **knobs)
+        for knobs in ({}, {"fresh_noise": 0.0}, {"fresh_noise": 0.5})
+    )
+    assert torch.equal(plain, none)
+    assert not torch.allclose(plain, some, atol=0.05)
+
+
 def test_no_style_is_no_pull() -> None:
     process = NoiseProcess()
     free, pulled = (

@@ -99,12 +99,14 @@ def make_candidates(
 
     Args:
         generator: As trained.
-        gold: Squares of the gold that it was trained on, see ``SquareView``.
+        gold: Squares of the gold that it was trained on, see ``SquareView``; only those with a lesion are inpainted.
         recipe: How.
         kinds: Kind of each gold image, where the generator knows kinds: a candidate is of its source's.
         skip: Ids of candidates that are there already.
     """
     device = next(generator.parameters()).device
+    if recipe.inpaint:
+        gold = [row for row in gold if "label" not in row or bool((row["label"] > 0).any())]
     starts = range(0, recipe.count, recipe.batch_size)
     for start in tqdm(starts, desc="candidates", unit="batch"):
         numbers = range(start, min(start + recipe.batch_size, recipe.count))
