@@ -2,10 +2,11 @@
 
 All ways have the same network, gold, image size and batch; each makes ``--images`` images, a batch at a time in turns,
 and the images that were timed are those whose Fréchet distance to the training gold is taken. 1000 steps are ancestral
-DDPM sampling (MONAI's, Ho et al. 2020) of a ``v_prediction`` generator, and Euler's of a ``flow``, which has no DDPM.
-RePaint's side (Lugmayr et al. 2022) is our sampler with 96 steps, each taken 10 times: the 960 calls of S4; ours takes
-each step once and draws its noise anew. Both make lesions of the same bent masks in the same images. Their backgrounds
-stay real, so these Fréchet distances are small: compare them with each other alone.
+sampling: of a ``v_prediction`` generator MONAI's DDPM (Ho et al. 2020), of a ``flow``, which has no DDPM, our own steps
+that draw as much noise anew (``eta`` 1). RePaint's side (Lugmayr et al. 2022) is our sampler with 96 ancestral steps,
+each taken 10 times: the 960 calls of S4; ours takes each step once and draws more noise anew. Both make lesions of the
+same bent masks in the same images. Their backgrounds stay real, so these Fréchet distances are small: compare them with
+each other alone.
 
     uv run python scripts/benchmarks/sample_images.py --generator_file RUN/generator/generator.safetensors
         --dataset_dir DIR --split_file RUN/split.json [--images 64] [--batch_size 16] [--json FILE]
@@ -164,14 +165,13 @@ def ways_of(generator: Generator, batches: Sequence[Batch], args: argparse.Names
         return ancestral(network, batch.lesion.images, args.reference_steps, batch.seed)
 
     flow = generator.process.kind == "flow"
-    many = few(args.reference_steps) if flow else Way(generator, batches, ddpm)
-    sampling = {f"{'Euler' if flow else 'DDPM ancestral'}, {args.reference_steps} steps": many}
-    sampling |= {f"labelmine, {steps} steps": few(steps) for steps in args.steps}
+    many = few(args.reference_steps, eta=1) if flow else Way(generator, batches, ddpm)
+    sampling = {f"ancestral{'' if flow else ' DDPM'}, {args.reference_steps} steps": many}
+    sampling |= {f"labelmine, {steps} steps": few(steps, eta=args.eta) for steps in args.steps}
     steps, resamplings = args.repaint_steps, args.repaint_resamplings
-    inpainting = {f"RePaint, {steps} steps x {resamplings}": few(steps, inpaint=True, resamplings=resamplings)}
+    inpainting = {f"RePaint, {steps} steps x {resamplings}": few(steps, True, eta=1, resamplings=resamplings)}
     steps = args.steps[0]
-    ours = few(steps, inpaint=True, fresh_noise=args.fresh_noise)
-    inpainting |= {f"labelmine inpainting, {steps} steps": ours}
+    inpainting |= {f"labelmine inpainting, {steps} steps": few(steps, True, eta=args.inpainting_eta)}
     return sampling, inpainting
 
 
@@ -237,7 +237,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--reference_steps", type=int, default=TRAIN_STEPS, help="fewer only to try the script")
     parser.add_argument("--repaint_steps", type=int, default=96)
     parser.add_argument("--repaint_resamplings", type=int, default=10)
-    parser.add_argument("--fresh_noise", type=float, default=1.0, help="of our inpainting, see synthesize.yaml")
+    parser.add_argument("--eta", type=float, default=1.5, help="of our sampling, see synthesize.yaml")
+    parser.add_argument("--inpainting_eta", type=float, default=3.0)
     parser.add_argument("--feature_network", default="compact", help="of the Fréchet distance: compact or inception")
     parser.add_argument("--bfloat16", action="store_true", help="on both sides, as synthesize.yaml samples")
     parser.add_argument("--json", help="file for the figures; the last line printed has them too")

@@ -94,22 +94,23 @@ def test_other_ways_to_make_pairs(tmp_path: Path, tiny: dict[str, Any], run_conf
 
 
 @pytest.mark.parametrize(
-    ("given", "inpaint"),
+    ("given", "inpaint", "eta"),
     [
-        ({}, True),
-        ({"inpaint": "false"}, False),
-        ({"inpaint": False}, False),
-        ({"content": "images"}, False),
-        ({"content": "images_on_masks"}, False),
-        ({"content": "images_on_masks", "inpaint": "true"}, True),
+        ({}, True, 3.0),
+        ({"inpaint": "false"}, False, 1.5),
+        ({"inpaint": False}, False, 1.5),
+        ({"content": "images"}, False, 1.5),
+        ({"content": "images_on_masks"}, False, 1.5),
+        ({"content": "images_on_masks", "inpaint": "true"}, True, 3.0),
+        ({"eta": 0}, True, 0),
     ],
 )
-def test_new_lesions_are_made_with_fresh_noise(given: dict[str, Any], inpaint: bool, config_files: Any) -> None:
+def test_new_lesions_draw_more_noise_anew(given: dict[str, Any], inpaint: bool, eta: float, config_files: Any) -> None:
     parser = ConfigParser()
     parser.read_config(config_files("synthesize"))
     parser.update({"device": "cpu", **given})
     recipe = parser.get_parsed_content("candidates::recipe")
-    assert (recipe.inpaint, recipe.fresh_noise) == (inpaint, float(inpaint))
+    assert (recipe.inpaint, recipe.eta) == (inpaint, eta)
 
 
 def test_images_without_masks_go_to_a_labeler(

@@ -118,9 +118,7 @@ def test_new_lesions_are_made_in_images_that_have_one() -> None:
 
 
 def test_the_recipe_s_fresh_noise_is_drawn() -> None:
-    plain, fresh = (
-        next(make_candidates(generator(), gold(), Recipe(**QUICK, fresh_noise=part))) for part in (0.0, 1.0)
-    )
+    plain, fresh = (next(make_candidates(generator(), gold(), Recipe(**QUICK, eta=eta))) for eta in (0.0, 1.0))
     assert not torch.allclose(plain.images, fresh.images, atol=0.01)
 
 

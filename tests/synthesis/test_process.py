@@ -58,18 +58,40 @@ def test_a_network_that_knows_the_image_makes_it(kind: Kind, steps: int) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("part", [0.0, 0.3, 1.0])
-def test_fresh_noise_takes_its_part_and_leaves_the_level(kind: Kind, part: float) -> None:
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0, 100.0])
+def test_fresh_noise_takes_its_part_and_leaves_the_level(kind: Kind, eta: float) -> None:
     process, generator = NoiseProcess(kind), torch.Generator().manual_seed(0)
     images = torch.full((1, 1, 400, 400), 0.5)
     noise, fresh = (torch.randn(images.shape, generator=generator) for _ in range(2))
     times = torch.tensor([700])
     noisy, answer = process.noised(images, noise, times), process.target(images, noise, times)
     signal, sigma = process.levels(300)
-    found = (process.step(answer, noisy, 700, 300, fresh, part) - signal * images) / sigma
+    part = min(1.0, eta**2 * process.renewed(700, 300))
+    found = (process.step(answer, noisy, 700, 300, fresh, eta) - signal * images) / sigma
     assert found.std().item() == pytest.approx(1, abs=0.01)
     assert (found * fresh).mean().item() == pytest.approx(part**0.5, abs=0.01)
     assert (found * noise).mean().item() == pytest.approx((1 - part) ** 0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("time", [980, 500, 20])
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_fresh_noise_is_that_of_monai_s_ddim(time: int, eta: float) -> None:
+    process, (images, noise) = NoiseProcess("v_prediction"), example()
+    times = torch.full((3,), time)
+    noisy, answer = process.noised(images, noise, times), process.target(images, noise, times)
+    process.times(50)  # equal distances, so that MONAI's previous time is ours
+    theirs, _ = process.scheduler.step(answer, time, noisy, eta, torch.Generator().manual_seed(1))
+    fresh = torch.randn(noisy.shape, generator=torch.Generator().manual_seed(1))
+    ours = process.step(answer, noisy, time, time - 20, fresh, eta)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_of_a_flow_a_step_forgets_as_much_as_the_ratio_of_signal_to_noise_grows() -> None:
+    process = NoiseProcess("flow")
+    assert process.renewed(1000, 980) == 1  # there was no signal
+    assert process.renewed(750, 500) == pytest.approx(1 - 1 / 9)  # 1 : 3 becomes 1 : 1
+    once = (1 - process.renewed(750, 600)) * (1 - process.renewed(600, 500))
+    assert once == pytest.approx(1 - process.renewed(750, 500))  # two steps forget as much as one
 
 
 @pytest.mark.parametrize("kind", KINDS)

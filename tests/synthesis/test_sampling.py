@@ -40,15 +40,13 @@ def test_the_same_seed_makes_the_same_images(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("resamplings", "fresh_noise"), [(1, 0.0), (3, 0.0), (1, 1.0)])
-def test_inpainting_keeps_what_is_known_and_fills_the_hole(kind: Kind, resamplings: int, fresh_noise: float) -> None:
+@pytest.mark.parametrize(("resamplings", "eta"), [(1, 0.0), (3, 0.0), (1, 1.0)])
+def test_inpainting_keeps_what_is_known_and_fills_the_hole(kind: Kind, resamplings: int, eta: float) -> None:
     process, real, made = NoiseProcess(kind), pattern(), -pattern()
     hole = torch.zeros(2, 1, 32, 32)
     hole[..., 8:20, 8:20] = 1
     network = Knows(made, process)
-    out = sample(
-        network, process, (2, 3, 32, 32), 10, [KeepKnown(real, hole)], resamplings, fresh_noise, progress=False
-    )
+    out = sample(network, process, (2, 3, 32, 32), 10, [KeepKnown(real, hole)], resamplings, eta, progress=False)
     torch.testing.assert_close(out, torch.where(hole > 0, made, real), atol=1e-3, rtol=0)
     assert network.calls == 10 * resamplings
 
@@ -69,7 +67,7 @@ def test_style_moves_low_frequencies_alone(kind: Kind) -> None:
 def test_fresh_noise_leaves_another_path(kind: Kind) -> None:
     plain, none, some = (
         sample(lambda x, t: 0.1 * x, NoiseProcess(kind), (2, 3, 8, 8), 5, progress=False, **knobs)
-        for knobs in ({}, {"fresh_noise": 0.0}, {"fresh_noise": 0.5})
+        for knobs in ({}, {"eta": 0.0}, {"eta": 0.5})
     )
     assert torch.equal(plain, none)
     assert not torch.allclose(plain, some, atol=0.05)
@@ -87,7 +85,7 @@ def test_no_style_is_no_pull() -> None:
 def test_bad_knobs() -> None:
     with pytest.raises(ConfigError, match=r"resamplings: expected 1 or more. Got: 0"):
         sample(lambda x, t: x, NoiseProcess(), (1, 3, 8, 8), 5, resamplings=0)
-    with pytest.raises(ConfigError, match=r"fresh_noise: expected a part in \[0, 1\]. Got: 1.5"):
-        sample(lambda x, t: x, NoiseProcess(), (1, 3, 8, 8), 5, fresh_noise=1.5)
+    with pytest.raises(ConfigError, match=r"eta: expected 0 or more. Got: -1"):
+        sample(lambda x, t: x, NoiseProcess(), (1, 3, 8, 8), 5, eta=-1)
     with pytest.raises(ConfigError, match=r"style: expected a factor >= 2"):
         FollowStyle(pattern(), factor=1)

@@ -31,7 +31,7 @@ class Recipe:
         count: Number of candidates; their sources, gold images, take turns.
         steps: Network calls per resampling.
         resamplings: RePaint's r.
-        fresh_noise: See ``sample``.
+        eta: See ``sample``.
         inpaint: Whether only a hole around the source's lesion is made anew, with a lesion of a bent mask in it, so
             that the background stays real.
         hole_margin: See ``hole_around``.
@@ -47,7 +47,7 @@ class Recipe:
     count: int = 100
     steps: int = 50
     resamplings: int = 1
-    fresh_noise: float = 0.0
+    eta: float = 0.0
     inpaint: bool = False
     hole_margin: float = 0.1
     style: float = 0.0
@@ -174,7 +174,7 @@ def _made(
         recipe.steps,
         steering,
         recipe.resamplings,
-        recipe.fresh_noise,
+        recipe.eta,
         seed,
         device,
         progress=False,

@@ -80,19 +80,26 @@ class NoiseProcess:
         time: int,
         next_time: int,
         fresh: Tensor | None = None,
-        fresh_part: float = 1.0,
+        eta: float = 1.0,
     ) -> Tensor:
         """Go from one time to the next with the network's answer; all (B, C, H, W).
 
-        The image that the answer implies is clipped to [-1, 1]. Of the noise that remains, ``fresh_part`` in [0, 1] is
-        ``fresh``, if given (DiffPIR's zeta, Zhu et al. 2023). (MONAI's own DDIM step assumes equal distances between
-        times, which its rounded ones do not have; of a flow the two steps are the same.)
+        The image that the answer implies is clipped to [-1, 1]. ``fresh`` noise, if given, takes the place of part of
+        what remains: at ``eta`` 1 as much as in ancestral sampling (DDIM, Song et al. 2021, equation 16, of a flow by
+        the same ratio of signals to noises), beyond 1 more, up to all. (MONAI's own DDIM step assumes equal distances
+        between times, which its rounded ones do not have; without fresh noise a flow's two steps are the same.)
         """
         image, noise = self.parts(answer, noisy, time)
         if fresh is not None:
-            noise = (1 - fresh_part) ** 0.5 * noise + fresh_part**0.5 * fresh
+            part = min(1.0, eta**2 * self.renewed(time, next_time))
+            noise = (1 - part) ** 0.5 * noise + part**0.5 * fresh
         signal, sigma = self.levels(next_time)
         return signal * image + sigma * noise
+
+    def renewed(self, time: int, next_time: int) -> float:
+        """Return which part of the noise's variance ancestral sampling draws anew in a step, in [0, 1]."""
+        (signal, sigma), (next_signal, next_sigma) = self.levels(time), self.levels(next_time)
+        return 1 - (signal * next_sigma / (next_signal * sigma)) ** 2
 
     def parts(self, answer: Tensor, noisy: Tensor, time: int) -> tuple[Tensor, Tensor]:
         """Return the image, clipped to [-1, 1], and the noise that an answer implies."""

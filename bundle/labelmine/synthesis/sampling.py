@@ -89,7 +89,7 @@ def sample(
     steps: int = 50,
     steering: Sequence[Steering] = (),
     resamplings: int = 1,
-    fresh_noise: float = 0.0,
+    eta: float = 0.0,
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: bool = True,
@@ -103,8 +103,9 @@ def sample(
         steps: Network calls per resampling; 50 or fewer do.
         steering: What is done after each step, in this order.
         resamplings: How often each step is taken, with fresh noise between (RePaint's r); 1: once.
-        fresh_noise: Part of the noise that is drawn anew in each step, in [0, 1] (DiffPIR's zeta, Zhu et al. 2023).
-            What is made in a hole fits its surroundings only if noise is drawn anew: here, or by resampling.
+        eta: How much noise is drawn anew in each step (DDIM, Song et al. 2021). 0: none; 1: as in ancestral sampling;
+            more mends more of what a briefly trained network gets wrong, until masks become empty. What is made in a
+            hole fits its surroundings only if noise is drawn anew: here, or by resampling.
         seed: Of all noise; the same seed gives the same images.
         device: Where to work.
         progress: Whether to show a bar.
@@ -113,12 +114,12 @@ def sample(
         (B, C, H, W) in [-1, 1].
 
     Raises:
-        ConfigError: When ``steps``, ``resamplings`` or ``fresh_noise`` are out of range.
+        ConfigError: When ``steps``, ``resamplings`` or ``eta`` are out of range.
     """
     if resamplings < 1:
         raise ConfigError(f"resamplings: expected 1 or more. Got: {resamplings}")
-    if not 0 <= fresh_noise <= 1:
-        raise ConfigError(f"fresh_noise: expected a part in [0, 1]. Got: {fresh_noise}")
+    if not eta >= 0:
+        raise ConfigError(f"eta: expected 0 or more. Got: {eta}")
     generator = torch.Generator().manual_seed(seed)
     times = process.times(steps)
     noisy = gaussian(torch.empty(shape, device=device), generator)
@@ -126,8 +127,8 @@ def sample(
         start = noisy
         for repeat in range(resamplings):
             answer = network(start, torch.full((shape[0],), time, device=device))
-            fresh = gaussian(noisy, generator) if fresh_noise else None
-            noisy = process.step(answer, start, time, next_time, fresh, fresh_noise)
+            fresh = gaussian(noisy, generator) if eta else None
+            noisy = process.step(answer, start, time, next_time, fresh, eta)
             for steer in steering:
                 noisy = steer(noisy, next_time, process, generator)
             if repeat + 1 < resamplings:

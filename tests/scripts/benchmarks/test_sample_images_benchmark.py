@@ -51,9 +51,9 @@ def run(
 @pytest.mark.parametrize(
     ("kind", "content", "clusters", "many"),
     [
-        ("flow", "pairs", 0, "Euler, 7 steps"),
-        ("v_prediction", "images", 0, "DDPM ancestral, 7 steps"),
-        ("v_prediction", "images_on_masks", 2, "DDPM ancestral, 7 steps"),
+        ("flow", "pairs", 0, "ancestral, 7 steps"),
+        ("v_prediction", "images", 0, "ancestral DDPM, 7 steps"),
+        ("v_prediction", "images_on_masks", 2, "ancestral DDPM, 7 steps"),
     ],
 )
 def test_figures_and_network_calls(
@@ -151,7 +151,7 @@ def test_inpainting_alone_keeps_gold_around_the_hole() -> None:
     hole[..., 4:10, 4:10] = 1
     batch = sample_images.Batch(0, KeepKnown(known, hole), {})
     args = argparse.Namespace(steps=[3, 2], reference_steps=5, repaint_steps=3, repaint_resamplings=2)
-    args.fresh_noise = 1.0
+    args.eta, args.inpainting_eta = 1.5, 3.0
     generator = Generator(["lesion"], **TINY).eval()
     sampling, inpainting = sample_images.ways_of(generator, [batch], args)
     for way in (*sampling.values(), *inpainting.values()):
