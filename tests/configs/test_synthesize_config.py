@@ -30,9 +30,9 @@ def tiny(small: dict[str, Any], teacher_file: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, tiny: dict[str, Any], run_config: Any) -> Run:
-    """One run with pairs that many tests look at; none may write into it."""
+    """One run with new lesions that many tests look at; none may write into it."""
     folder = tmp_path_factory.mktemp("made")
-    knobs = {**tiny, "output_dir": str(folder)}
+    knobs = {**tiny, "inpaint": True, "output_dir": str(folder)}
     run_config("synthesize", **knobs)
     return Run(folder, knobs)
 
@@ -85,7 +85,7 @@ def test_a_killed_run_goes_on_with_the_same_candidates(made: Run, tmp_path: Path
         assert (folder / name).read_bytes() == (made.folder / name).read_bytes()
 
 
-@pytest.mark.parametrize("knobs", [{"content": "images_on_masks", "clusters": 2}, {"inpaint": False, "style": 0.5}])
+@pytest.mark.parametrize("knobs", [{"content": "images_on_masks", "clusters": 2}, {"style": 0.5}])
 def test_other_ways_to_make_pairs(tmp_path: Path, tiny: dict[str, Any], run_config: Any, knobs: dict[str, Any]) -> None:
     knobs = {**tiny, **knobs, "generator_epochs": 1, "match_colours": True, "prediction": "v_prediction"}
     run_config("synthesize", **knobs, output_dir=str(tmp_path))
@@ -96,13 +96,11 @@ def test_other_ways_to_make_pairs(tmp_path: Path, tiny: dict[str, Any], run_conf
 @pytest.mark.parametrize(
     ("given", "inpaint", "eta"),
     [
-        ({}, True, 3.0),
+        ({}, False, 1.5),
         ({"inpaint": "false"}, False, 1.5),
-        ({"inpaint": False}, False, 1.5),
-        ({"content": "images"}, False, 1.5),
-        ({"content": "images_on_masks"}, False, 1.5),
-        ({"content": "images_on_masks", "inpaint": "true"}, True, 3.0),
-        ({"eta": 0}, True, 0),
+        ({"inpaint": "true"}, True, 3.0),
+        ({"inpaint": True}, True, 3.0),
+        ({"inpaint": True, "eta": 0}, True, 0),
     ],
 )
 def test_new_lesions_draw_more_noise_anew(given: dict[str, Any], inpaint: bool, eta: float, config_files: Any) -> None:
@@ -179,3 +177,11 @@ def test_nothing_admitted_trains_no_second_student(
     assert "mixed" not in metrics
     assert "no made image was admitted, so there is nothing to train on" in caplog.text
     assert "The student without them is kept." in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_knob_that_makes_no_image_stops_the_run_before_the_first_training(
+    tmp_path: Path, tiny: dict[str, Any], run_config: Any, refused: Any
+) -> None:
+    with refused(ConfigError, r"eta: expected 0 or more\. Got: -1"):
+        run_config("synthesize", **{**tiny, "eta": -1}, output_dir=str(tmp_path))
+    assert not list(tmp_path.iterdir())

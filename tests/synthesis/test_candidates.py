@@ -197,6 +197,20 @@ def test_images_without_masks_write_none(tmp_path: Path) -> None:
         assert np.unique(np.asarray(image)).tolist() == [128]
 
 
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"steps": 1001}, r"sampling_steps: expected a number from 1 to 1000\. Got: 1001"),
+        ({"resamplings": 0}, r"resamplings: expected 1 or more\. Got: 0"),
+        ({"eta": -0.5}, r"eta: expected 0 or more\. Got: -0\.5"),
+        ({"style": 2.0}, r"style: expected a factor >= 2 and a strength in \[0, 1\]\. Got: 16, 2\.0"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused_before_all_work(knobs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Recipe(**knobs)
+
+
 @pytest.mark.parametrize("knobs", [{"count": 0}, {"batch_size": 0}])
 def test_a_recipe_for_nothing_is_refused(knobs: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=r"count, generator_batch_size: expected one image or more, .* Got: \d+, \d+"):

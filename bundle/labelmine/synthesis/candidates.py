@@ -20,7 +20,7 @@ from labelmine.data import ClassMap, encode_png
 from labelmine.errors import ConfigError
 from labelmine.synthesis.generator import Generator
 from labelmine.synthesis.masks import cleaned, deformed, hole_around
-from labelmine.synthesis.sampling import FollowStyle, KeepKnown, Steering, sample
+from labelmine.synthesis.sampling import FollowStyle, KeepKnown, Steering, check_sampling, check_style, sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class Recipe:
     count: int = 100
     steps: int = 50
     resamplings: int = 1
-    eta: float = 0.0
+    eta: float = 1.0
     inpaint: bool = False
     hole_margin: float = 0.1
     style: float = 0.0
@@ -69,6 +69,8 @@ class Recipe:
                 "count, generator_batch_size: expected one image or more, and one or more at a time. Got: "
                 f"{self.count}, {self.batch_size}"
             )
+        check_sampling(self.steps, self.resamplings, self.eta)
+        check_style(self.style_factor, self.style)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from labelmine.errors import ConfigError
-from labelmine.synthesis.process import NoiseProcess
+from labelmine.synthesis.process import TRAIN_STEPS, NoiseProcess
 
 Network = Callable[[Tensor, Tensor], Tensor]
 
@@ -60,8 +60,7 @@ class FollowStyle:
 
     def __init__(self, images: Tensor, factor: int = 16, strength: float = 1.0, channels: int = 3) -> None:
         """Check and keep the knobs."""
-        if factor < 2 or not 0 <= strength <= 1:
-            raise ConfigError(f"style: expected a factor >= 2 and a strength in [0, 1]. Got: {factor}, {strength}")
+        check_style(factor, strength)
         self.images = images
         self.factor = factor
         self.strength = strength
@@ -89,7 +88,7 @@ def sample(
     steps: int = 50,
     steering: Sequence[Steering] = (),
     resamplings: int = 1,
-    eta: float = 0.0,
+    eta: float = 1.0,
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: bool = True,
@@ -116,10 +115,7 @@ def sample(
     Raises:
         ConfigError: When ``steps``, ``resamplings`` or ``eta`` are out of range.
     """
-    if resamplings < 1:
-        raise ConfigError(f"resamplings: expected 1 or more. Got: {resamplings}")
-    if not eta >= 0:
-        raise ConfigError(f"eta: expected 0 or more. Got: {eta}")
+    check_sampling(steps, resamplings, eta)
     generator = torch.Generator().manual_seed(seed)
     times = process.times(steps)
     noisy = gaussian(torch.empty(shape, device=device), generator)
@@ -134,6 +130,30 @@ def sample(
             if repeat + 1 < resamplings:
                 start = process.renoised(noisy, gaussian(noisy, generator), next_time, time)
     return noisy.clamp(-1, 1)
+
+
+def check_sampling(steps: int, resamplings: int, eta: float) -> None:
+    """Refuse knobs that nothing can be sampled with; see ``sample``.
+
+    Raises:
+        ConfigError: When one is out of range.
+    """
+    if not 1 <= steps <= TRAIN_STEPS:
+        raise ConfigError(f"sampling_steps: expected a number from 1 to {TRAIN_STEPS}. Got: {steps}")
+    if resamplings < 1:
+        raise ConfigError(f"resamplings: expected 1 or more. Got: {resamplings}")
+    if not eta >= 0:
+        raise ConfigError(f"eta: expected 0 or more. Got: {eta}")
+
+
+def check_style(factor: int, strength: float) -> None:
+    """Refuse knobs that no style can be followed with; see ``FollowStyle``.
+
+    Raises:
+        ConfigError: When one is out of range.
+    """
+    if factor < 2 or not 0 <= strength <= 1:
+        raise ConfigError(f"style: expected a factor >= 2 and a strength in [0, 1]. Got: {factor}, {strength}")
 
 
 def gaussian(like: Tensor, generator: torch.Generator) -> Tensor:
