@@ -32,7 +32,7 @@ from labelmine.quality import (
     trusting,
 )
 from labelmine.quality.corruption import corrupted
-from labelmine.workflows.mining import GATE_FILE
+from labelmine.run.files import GATE_FILE
 
 logger = logging.getLogger(__name__)
 

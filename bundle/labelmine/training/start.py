@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import torch
+
 from labelmine.data import ImageSet, Item
 from labelmine.errors import DataError, WeightsError
+from labelmine.networks import Student
 from labelmine.pretrain import ENCODER_FORMAT
 from labelmine.teachers.build import image_digest
 from labelmine.weights import load_state_dict_safely, weights_path
@@ -35,6 +38,19 @@ def starting_weights(encoder_weights: str | None, pretrained: str | None, images
         )
     _refuse_seen(images.val + images.test, frozenset(json.loads(metadata["trained_on"])), metadata["recipe"], path.name)
     return str(path)
+
+
+def new_student(
+    class_names: Sequence[str],
+    encoder: str,
+    encoder_weights: str | None,
+    exclusive: bool,
+    seed: int,
+    device: str,
+) -> Student:
+    """Return an untrained student; the same seed gives the same one."""
+    torch.manual_seed(seed)
+    return Student(list(class_names), encoder, encoder_weights, exclusive).to(device)
 
 
 def _refuse_seen(held_out: Sequence[Item], trained_on: frozenset[str], recipe: str, file: str) -> None:

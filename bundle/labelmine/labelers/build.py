@@ -1,0 +1,39 @@
+"""The labeler that most runs use, from their knobs."""
+
+from __future__ import annotations
+
+from labelmine.labelers.prompted import PromptedLabeler
+from labelmine.prompts import PromptGenerator
+from labelmine.run.knobs import PromptKnobs, RunKnobs, TrustKnobs
+from labelmine.teachers import Teacher, build_cached_teacher
+
+
+class LabelingKnobs(RunKnobs, PromptKnobs):
+    """What a prompted labeler is made of."""
+
+
+def build_prompted_labeler(teacher: Teacher, knobs: LabelingKnobs, exclusive: bool) -> PromptedLabeler:
+    """Return a labeler whose teacher encodes each image once.
+
+    Args:
+        teacher: Is asked.
+        knobs: Of the workflow; those that say which labels to trust count where it has them.
+        exclusive: Whether classes exclude each other.
+    """
+    return PromptedLabeler(
+        build_cached_teacher(teacher, knobs.embedding_cache, knobs.cache_gb),
+        PromptGenerator(
+            kinds=knobs.prompt_kinds,
+            n_points=knobs.n_points,
+            point_choice=knobs.point_choice,
+            n_negative=knobs.n_negative,
+            tau=knobs.tau,
+            margin=knobs.margin,
+            per_component=knobs.per_component,
+            min_size=knobs.min_size,
+            seed=knobs.seed,
+        ),
+        exclusive,
+        knobs.min_score,
+        **({"weighted": knobs.weighted, "jitter": knobs.jitter} if isinstance(knobs, TrustKnobs) else {}),
+    )
