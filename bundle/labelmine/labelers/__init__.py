@@ -1,7 +1,7 @@
 """Labelers: interchangeable sources of pseudo labels."""
 
 from labelmine.labelers.base import Labeler, PseudoLabel
-from labelmine.labelers.build import build_prompted_labeler
+from labelmine.labelers.build import build_prompted_labeler, build_trusted_labeler
 from labelmine.labelers.gated import GatedLabeler
 from labelmine.labelers.prompted import PromptedLabeler
 from labelmine.labelers.recorded import RecordedLabeler
@@ -17,4 +17,5 @@ __all__ = [
     "ReferenceLabeler",
     "SelfLabeler",
     "build_prompted_labeler",
+    "build_trusted_labeler",
 ]

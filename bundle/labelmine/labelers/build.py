@@ -1,7 +1,11 @@
-"""The labeler that most runs use, from their knobs."""
+"""The labelers that most runs use, from their knobs."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from labelmine.labelers.base import Labeler
+from labelmine.labelers.gated import GatedLabeler
 from labelmine.labelers.prompted import PromptedLabeler
 from labelmine.prompts import PromptGenerator
 from labelmine.run.knobs import PromptKnobs, RunKnobs, TrustKnobs
@@ -36,4 +40,28 @@ def build_prompted_labeler(teacher: Teacher, knobs: LabelingKnobs, exclusive: bo
         exclusive,
         knobs.min_score,
         **({"weighted": knobs.weighted, "jitter": knobs.jitter} if isinstance(knobs, TrustKnobs) else {}),
+    )
+
+
+def build_trusted_labeler(labeler: Labeler, verdict: Path | None, knobs: TrustKnobs, exclusive: bool) -> Labeler:
+    """Return who labels in the end.
+
+    Args:
+        labeler: Labels, unless the verdict finds that the student does it better.
+        verdict: The gate's file; None: no gate, the labeler is trusted.
+        knobs: Of the workflow.
+        exclusive: Whether classes exclude each other.
+    """
+    if verdict is None:
+        return labeler
+    return GatedLabeler(
+        labeler,
+        verdict,
+        exclusive,
+        min_score=knobs.min_score,
+        weighted=knobs.weighted,
+        fallback=knobs.fallback,
+        confidence=knobs.confidence,
+        min_support=knobs.min_support,
+        disagreement=knobs.disagreement,
     )

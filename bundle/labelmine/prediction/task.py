@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from monai.data import DataLoader
 
@@ -64,12 +64,13 @@ class StudentTask(Generic[K]):
     @cached_property
     def images(self) -> ImageSet:
         """The images: found and checked, with the student's classes."""
-        knobs, names = self.knobs, self.predictor.student.class_names
-        return self.folder.stage(
-            "data",
-            lambda: find_images(
-                knobs.dataset_dir, knobs.output_dir, None, names, window=knobs.window, slice_axis=knobs.slice_axis
-            ),
+        return self.folder.stage("data", lambda: self.find(self.predictor.student.class_names))
+
+    def find(self, class_names: Sequence[str], classes: Any = None) -> ImageSet:
+        """Find and check the images; see ``find_images``."""
+        knobs = self.knobs
+        return find_images(
+            knobs.dataset_dir, knobs.output_dir, classes, class_names, window=knobs.window, slice_axis=knobs.slice_axis
         )
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from monai.data import DataLoader
+from monai.data import CacheDataset, DataLoader
 from monai.engines import SupervisedTrainer
 
 from labelmine.data import ImageSet, Item, prepare_image_set
@@ -82,16 +82,17 @@ class TrainingTask(Generic[K]):
         """Batches of views of the validation gold, in order."""
         return self.batches(self.images.val, shuffle=False)
 
-    def batches(self, items: Sequence[Item], cache: bool = True, **how: Any) -> DataLoader:
-        """Return batches of the students' views of items.
+    def views(self, items: Sequence[Item], cache: bool = True) -> CacheDataset:
+        """Return the students' views of items, kept in memory up to ``cache_num`` of them, or not at all."""
+        return view_dataset(items, self.images, self.view_size, self.knobs.cache_num if cache else 0)
 
-        Args:
-            items: The items.
-            cache: Whether views are kept in memory, up to ``cache_num``.
-            how: As ``student_loader`` takes it.
-        """
-        views = view_dataset(items, self.images, self.view_size, self.knobs.cache_num if cache else 0)
+    def loader(self, views: CacheDataset, **how: Any) -> DataLoader:
+        """Return batches of views; ``how`` as ``student_loader`` takes it."""
         return student_loader(views, self.knobs.batch_size, **how)
+
+    def batches(self, items: Sequence[Item], cache: bool = True, **how: Any) -> DataLoader:
+        """Return batches of the students' views of items; see ``views`` and ``loader``."""
+        return self.loader(self.views(items, cache), **how)
 
     def new_student(self) -> Student:
         """Return an untrained student, the same at each call."""

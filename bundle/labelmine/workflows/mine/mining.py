@@ -8,7 +8,7 @@ from typing import Any
 
 from labelmine.data import Item, LabelStore
 from labelmine.handlers import InFiles, PseudoLabeling
-from labelmine.labelers import GatedLabeler, Labeler
+from labelmine.labelers import Labeler, build_trusted_labeler
 from labelmine.networks import Student
 from labelmine.prediction import SavedStudent, best_student
 from labelmine.run.files import GATE_FILE, LABELS_FOLDER, MINED, SUPERVISED
@@ -69,20 +69,8 @@ class Mining:
     @cached_property
     def trusted_labeler(self) -> Labeler:
         """Who labels in the end: the gate's choice, or the labeler as it is."""
-        knobs = self.knobs
-        if not knobs.gate:
-            return self.labeler
-        return GatedLabeler(
-            self.labeler,
-            self.path / GATE_FILE,
-            self.task.exclusive,
-            min_score=knobs.min_score,
-            weighted=knobs.weighted,
-            fallback=knobs.fallback,
-            confidence=knobs.confidence,
-            min_support=knobs.min_support,
-            disagreement=knobs.disagreement,
-        )
+        verdict = self.path / GATE_FILE if self.knobs.gate else None
+        return build_trusted_labeler(self.labeler, verdict, self.knobs, self.task.exclusive)
 
     @cached_property
     def prompter(self) -> SavedStudent:

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from labelmine.bundle import flag
 from labelmine.data import Item, LabelStore, Window, find_items
 from labelmine.errors import ConfigError, DataError
 from labelmine.networks import Student
+from labelmine.run.files import BEST_FILE, CONFIG_FILE, LABELS_FOLDER, MINED, MODEL_FILE, PHANTOM_FOLDER, SUPERVISED
+from labelmine.run.folder import read_settings
 from labelmine.weights import sha256_of
-from labelmine.workflows.inference import MODEL_FILE
-from labelmine.workflows.mining import BEST_FILE, STUDENTS
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def open_run(
     model_dir: str | None = None,
     window: Window | None = None,
     slice_axis: int = -1,
-    exclusive: bool | str | None = None,
+    exclusive: bool | None = None,
 ) -> RecordedRun:
     """Open the output folder of a finished run.
 
@@ -64,11 +61,10 @@ def open_run(
         ConfigError: Nothing tells whether classes exclude each other.
     """
     folder = Path(run_dir).expanduser()
-    config = folder / "config.yaml"
-    settings: dict[str, Any] = yaml.safe_load(config.read_text()) if config.is_file() else {}
+    settings = read_settings(folder) if (folder / CONFIG_FILE).is_file() else {}
     axis = int(settings.get("slice_axis", slice_axis))
-    store = LabelStore.existing(folder / "labels", axis)
-    source = folder / "phantom" if dataset_dir is None else Path(dataset_dir).expanduser()
+    store = LabelStore.existing(folder / LABELS_FOLDER, axis)
+    source = folder / PHANTOM_FOLDER if dataset_dir is None else Path(dataset_dir).expanduser()
     if dataset_dir is None and not source.is_dir():
         raise ConfigError(f"dataset_dir: expected the images of the run in {folder.name}, which wrote none. Got: null")
     students = _students(folder, *([Path(model_dir).expanduser()] if model_dir else []))
@@ -78,7 +74,7 @@ def open_run(
         items={item["id"]: _without_gold(item) for item in find_items(source, axis)},
         window=settings.get("window", window),
         slice_axis=axis,
-        exclusive=_exclusive(store, students) if exclusive is None else flag(exclusive),
+        exclusive=_exclusive(store, students) if exclusive is None else exclusive,
         students=students,
     )
 
@@ -100,7 +96,7 @@ def chosen_records(store: LabelStore, ids: Sequence[str] | str | None = None) ->
 
 
 def _students(*folders: Path) -> dict[str, Path]:
-    files = [folder / name for folder in folders for name in (MODEL_FILE, *(f"{s}/{BEST_FILE}" for s in STUDENTS))]
+    files = [folder / name for folder in folders for name in (MODEL_FILE, *(f"{s}/{BEST_FILE}" for s in (SUPERVISED, MINED)))]
     return {sha256_of(file): file for file in files if file.is_file()}
 
 

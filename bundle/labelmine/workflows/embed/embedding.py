@@ -1,4 +1,4 @@
-"""What ``configs/embed.yaml`` does: fill the embedding cache ahead of a run."""
+"""Fill the embedding cache ahead of a run."""
 
 from __future__ import annotations
 
@@ -6,55 +6,84 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
+from typing import ClassVar
 
 import ignite.distributed as idist
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from labelmine.data import ImageSet
+from labelmine.data import ImageSet, find_images
 from labelmine.errors import ConfigError
 from labelmine.evaluation import write_metrics
 from labelmine.ranks import gathered, own_batches
-from labelmine.teachers import CachedTeacher, EmbeddingCache, Teacher, cache_metrics
+from labelmine.run.files import METRICS_FILE
+from labelmine.run.folder import RunFolder
+from labelmine.run.knobs import CacheKnobs, Count, ImageKnobs, NotNegative, RunKnobs, ViewSize
+from labelmine.teachers import CachedTeacher, EmbeddingCache, Teacher, build_cached_teacher, cache_metrics
 from labelmine.teachers.cache import CHECKSUM_BYTES, CacheStatistics
+from labelmine.training import student_loader, view_dataset
 
 logger = logging.getLogger(__name__)
 
 Batch = Mapping[str, Tensor]
 
 
-def embed_images(
-    images: ImageSet, loader: Iterable[Batch], teacher: Teacher, output_dir: str, device: str = "cpu", seed: int = 0
-) -> None:
+class EmbedKnobs(RunKnobs, ImageKnobs, CacheKnobs):
+    """The knobs of ``configs/embed.yaml``."""
+
+    workflow: ClassVar[str] = "embed"
+
+    image_size: ViewSize
+    batch_size: Count
+    num_workers: NotNegative
+
+
+class Embedding:
     """Put the embeddings of all images into the teacher's cache; what is there already is only verified.
 
     Killed at any moment and started again, it goes on where it stopped. Several ranks (see ``labelmine.ranks``) share
     the batches. Writes ``metrics.json``.
 
     Args:
-        images: The images.
-        loader: Batches of their plain views, the same views as in the run that will use them.
-        teacher: A teacher with a cache.
-        output_dir: Where ``metrics.json`` goes.
-        device: Where the teacher is.
-        seed: The run's seed; it decides nothing here.
+        knobs: Of the workflow.
+        teacher: Encodes.
 
     Raises:
         ConfigError: The teacher has no cache, or its cache cannot be written.
     """
-    if not isinstance(teacher, CachedTeacher):
-        raise ConfigError("embedding_cache: embed fills the cache, so it expects a folder or a URL. Got: null")
-    started = time.perf_counter()
-    _fill(own_batches(loader), teacher, len(images.items), torch.device(device))
-    _count_all_ranks(teacher.cache.statistics)
-    if idist.get_rank() > 0:
-        return
-    seconds = time.perf_counter() - started
-    metrics = {"dataset": images.name, "seed": seed, **images.summary, **cache_metrics(teacher)}
-    rate = {"images_per_second": round(len(images.items) / seconds, 2), "seconds": {"embed": round(seconds, 1)}}
-    write_metrics(Path(output_dir).expanduser() / "metrics.json", {**metrics, **rate})
+
+    def __init__(self, knobs: EmbedKnobs, teacher: Teacher) -> None:
+        """Open the cache."""
+        self.knobs = knobs
+        self.folder = RunFolder(knobs.output_dir, knobs.settings, knobs.workflow)
+        cached = build_cached_teacher(teacher, knobs.embedding_cache, knobs.cache_gb)
+        if not isinstance(cached, CachedTeacher):
+            raise ConfigError("embedding_cache: embed fills the cache, so it expects a folder or a URL. Got: null")
+        self.teacher = cached
+
+    def embed(self) -> None:
+        """Encode all images."""
+        images = self.folder.stage("data", self._find)
+        started = time.perf_counter()
+        self.folder.stage("embed", lambda: self._embed(images))
+        if idist.get_rank() > 0:
+            return
+        seconds = time.perf_counter() - started
+        figures = {"dataset": images.name, "seed": self.knobs.seed, **images.summary, **cache_metrics(self.teacher)}
+        rate = {"images_per_second": round(len(images.items) / seconds, 2), "seconds": self.folder.seconds}
+        write_metrics(self.folder.path / METRICS_FILE, {**figures, **rate})
+
+    def _find(self) -> ImageSet:
+        knobs = self.knobs
+        return find_images(knobs.dataset_dir, knobs.output_dir, window=knobs.window, slice_axis=knobs.slice_axis)
+
+    def _embed(self, images: ImageSet) -> None:
+        knobs = self.knobs
+        views = view_dataset(images.items, images, knobs.image_size, cache_num=0)
+        loader = student_loader(views, knobs.batch_size, shuffle=False, num_workers=knobs.num_workers)
+        _fill(own_batches(loader), self.teacher, len(images.items), torch.device(knobs.device))
+        _count_all_ranks(self.teacher.cache.statistics)
 
 
 def _count_all_ranks(statistics: CacheStatistics) -> None:

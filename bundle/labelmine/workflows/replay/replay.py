@@ -28,7 +28,7 @@ from labelmine.prompts import Prompts
 from labelmine.quality import blended
 from labelmine.teachers import Teacher, cache_metrics
 from labelmine.transforms import StudentView, to_original
-from labelmine.workflows.recorded_run import RecordedRun, chosen_records
+from labelmine.workflows.replay.recorded_run import RecordedRun, chosen_records
 
 logger = logging.getLogger(__name__)
 
