@@ -61,5 +61,7 @@ class EvaluationTask(StudentTask[EvaluateKnobs]):
             return None
         path = Path(self.knobs.split_file).expanduser()
         if not path.is_file():
-            raise DataError(f"{path.name}: no such split file. Give the split.json of the run that trained the student.")
+            raise DataError(
+                f"{path.name}: no such split file. Give the split.json of the run that trained the student."
+            )
         return set(json.loads(path.read_text(encoding="utf-8"))["test"])

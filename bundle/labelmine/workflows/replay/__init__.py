@@ -2,6 +2,6 @@
 
 from labelmine.workflows.replay.recorded_run import RecordedRun, open_run
 from labelmine.workflows.replay.replay import Replay
-from labelmine.workflows.replay.replaying import ReplayKnobs, Replaying
+from labelmine.workflows.replay.replaying import Replaying, ReplayKnobs
 
 __all__ = ["RecordedRun", "Replay", "ReplayKnobs", "Replaying", "open_run"]

@@ -96,7 +96,9 @@ def chosen_records(store: LabelStore, ids: Sequence[str] | str | None = None) ->
 
 
 def _students(*folders: Path) -> dict[str, Path]:
-    files = [folder / name for folder in folders for name in (MODEL_FILE, *(f"{s}/{BEST_FILE}" for s in (SUPERVISED, MINED)))]
+    files = [
+        folder / name for folder in folders for name in (MODEL_FILE, *(f"{s}/{BEST_FILE}" for s in (SUPERVISED, MINED)))
+    ]
     return {sha256_of(file): file for file in files if file.is_file()}
 
 

@@ -68,7 +68,9 @@ class Review:
         predictor = Predictor.load(self.model / MODEL_FILE, knobs.device)
         table = write_review(self.labelled, images, store, predictor, knobs.budget, knobs.diversity)
         if table.empty:
-            raise DataError(f"{images.name}: no image of it has a pseudo label in {self.labelled.name}; was it labelled?")
+            raise DataError(
+                f"{images.name}: no image of it has a pseudo label in {self.labelled.name}; was it labelled?"
+            )
 
     def _phantoms(self) -> str:
         path = self.labelled / PHANTOM_FOLDER / "dataset.csv"
