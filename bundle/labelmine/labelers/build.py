@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from labelmine.labelers.base import Labeler
 from labelmine.labelers.gated import GatedLabeler
 from labelmine.labelers.prompted import PromptedLabeler
 from labelmine.prompts import PromptGenerator
-from labelmine.run.knobs import PromptKnobs, RunKnobs, TrustKnobs
+from labelmine.run.knobs import PromptKnobs, TrustKnobs
 from labelmine.teachers import Teacher, build_cached_teacher
 
 
-class LabelingKnobs(RunKnobs, PromptKnobs):
-    """What a prompted labeler is made of."""
-
-
-def build_prompted_labeler(teacher: Teacher, knobs: LabelingKnobs, exclusive: bool) -> PromptedLabeler:
+def build_prompted_labeler(teacher: Teacher, knobs: PromptKnobs, exclusive: bool) -> PromptedLabeler:
     """Return a labeler whose teacher encodes each image once.
 
     Args:
@@ -24,6 +21,9 @@ def build_prompted_labeler(teacher: Teacher, knobs: LabelingKnobs, exclusive: bo
         knobs: Of the workflow; those that say which labels to trust count where it has them.
         exclusive: Whether classes exclude each other.
     """
+    trust: dict[str, Any] = (
+        {"weighted": knobs.weighted, "jitter": knobs.jitter} if isinstance(knobs, TrustKnobs) else {}
+    )
     return PromptedLabeler(
         build_cached_teacher(teacher, knobs.embedding_cache, knobs.cache_gb),
         PromptGenerator(
@@ -39,7 +39,7 @@ def build_prompted_labeler(teacher: Teacher, knobs: LabelingKnobs, exclusive: bo
         ),
         exclusive,
         knobs.min_score,
-        **({"weighted": knobs.weighted, "jitter": knobs.jitter} if isinstance(knobs, TrustKnobs) else {}),
+        **trust,
     )
 
 

@@ -126,7 +126,7 @@ class CacheKnobs(Knobs):
     cache_gb: Positive
 
 
-class PromptKnobs(CacheKnobs):
+class PromptKnobs(RunKnobs, CacheKnobs):
     """What the student asks a teacher."""
 
     prompt_kinds: list[Literal["points", "box", "mask"]]
@@ -156,8 +156,6 @@ class TrustKnobs(PromptKnobs):
 class RefinementKnobs(PromptKnobs):
     """A student that answers alone, or asks a teacher."""
 
-    model_dir: str
-    tta: bool
     refine: bool
 
 

@@ -34,7 +34,7 @@ def flips_and_turns(seed: int = 0, probability: float = 0.5) -> BatchAugment:
 
 
 def flips_scales_and_colours(seed: int = 0) -> BatchAugment:
-    """Return flips and quarter turns, turns and scales by up to a quarter, contrast, and at times grey instead of colour.
+    """Return flips, quarter turns, turns and scales by up to a quarter, contrast, and at times grey for colour.
 
     Args:
         seed: Of their randomness, see ``BatchAugment``.

@@ -16,17 +16,18 @@ from typing import Any
 import monai.bundle
 import pandas as pd
 import torch
-import yaml
 from filelock import FileLock, Timeout
 
 from labelmine.atomic import write_whole
 from labelmine.data import ImageSet
-from labelmine.errors import DataError, LabelmineError
+from labelmine.errors import DataError
 from labelmine.evaluation import write_metrics, write_table
+from labelmine.prediction import Predictor, evaluate
+from labelmine.run.files import BEST_FILE
+from labelmine.run.folder import read_settings
+from labelmine.run.last_word import labelmine_cause
 from labelmine.studies.grid import EXAMINED, SUPERVISED
 from labelmine.studies.runner import BUSY
-from labelmine.workflows.mining import BEST_FILE
-from labelmine.workflows.prediction import Predictor, evaluate
 
 CELL_FILE, ERROR_FILE, LOG_FILE = "cell.json", "error.txt", "log.txt"
 
@@ -92,10 +93,7 @@ def _run(job: CellJob) -> None:
 
 def reason(error: BaseException) -> str:
     """Return an error in one line; labelmine's own, where one is beneath MONAI's."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, LabelmineError):
-        cause = cause.__cause__
-    told = cause or error
+    told = labelmine_cause(error) or error
     return f"{type(told).__name__}: {str(told).splitlines()[0] if str(told) else 'no message'}"
 
 
@@ -166,16 +164,11 @@ def _steps(job: CellJob) -> int | None:
     if job.config not in EXAMINED:
         return None
     stages = {examined_stage(job.config, job.folder)}
-    settings = _settings(job.folder)
+    settings = read_settings(job.folder)
     if settings.get("start_from") == "supervised":
         stages.add("supervised")
     epochs = sum(len(pd.read_csv(job.folder / stage / "history.csv")) for stage in stages)
     return epochs * int(settings["steps_per_epoch"])
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    settings: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    return settings
 
 
 def _peak_memory() -> dict[str, float | None]:

@@ -12,22 +12,21 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from labelmine.atomic import write_whole
-from labelmine.data import ImageSet, Item
-from labelmine.evaluation import paired_difference, summarise, write_metrics, write_table
+from labelmine.data import Item
+from labelmine.evaluation import paired_difference, summarise, write_metrics
 from labelmine.handlers import read_history
+from labelmine.prediction import examine
+from labelmine.run.files import HISTORY_FILE, METRICS_FILE, MIXED, REPORT_FOLDER, SUPERVISED
 from labelmine.synthesis import Likeness, generator_views, gold_of_generator, likeness
 from labelmine.synthesis.page import SynthesisReport, write_synthesis_page
 from labelmine.teachers import Teacher, seen_images
-from labelmine.workflows.feature_networks import FeatureNetwork
-from labelmine.workflows.mining import BEST_FILE
-from labelmine.workflows.prediction import Predictor, evaluate
-from labelmine.workflows.run_folder import RunFolder
-from labelmine.workflows.synthesis import CANDIDATES, DATASET, TABLE, made_items
+from labelmine.training import TrainingTask
+from labelmine.workflows.synthesize.feature_networks import FeatureNetwork
+from labelmine.workflows.synthesize.knobs import SynthesizeKnobs
+from labelmine.workflows.synthesize.made_items import CANDIDATES, DATASET, TABLE, made_items
 
 logger = logging.getLogger(__name__)
 
-STUDENTS = ("supervised", "mixed")
 SHOWN = 24  # images in each grid of the page
 
 
@@ -38,52 +37,30 @@ class SynthesisConclusion:
     ``model.safetensors``: the student that saw made pairs, if gold validation shows that they help, else the other.
 
     Args:
-        run: The run's folder.
-        images: The image set.
-        content: What was made, see ``Generator``.
-        generator_size: Side of the generator's squares.
+        task: Folder and images.
         features: Feature network of the Fréchet distance.
         teacher: Asked which of the images it has seen; None: no teacher took part.
-        inpaint: Whether only lesions were made, in real images.
-        seed: Seed of the bootstrap.
-        device: Where students predict.
     """
 
     def __init__(
-        self,
-        run: RunFolder,
-        images: ImageSet,
-        content: str,
-        generator_size: int,
-        features: FeatureNetwork,
-        teacher: Teacher | None = None,
-        inpaint: bool = False,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
+        self, task: TrainingTask[SynthesizeKnobs], features: FeatureNetwork, teacher: Teacher | None = None
     ) -> None:
         """Keep what is needed; nothing is done yet."""
-        self.run = run
-        self.images = images
-        self.content = content
-        self.inpaint = inpaint
-        self.generator_size = generator_size
+        self.task = task
+        self.run = task.folder
+        self.images = task.images
+        self.knobs = task.knobs
         self.features = features
         self.teacher = teacher
-        self.seed = seed
-        self.device = device
 
     def __call__(self) -> None:
         """Choose, examine and write."""
-        students = {n: self.run.path / n / BEST_FILE for n in STUDENTS}
-        predictors = {n: Predictor.load(p, self.device) for n, p in students.items() if p.is_file()}
-        val = {n: evaluate(p, self.images.val, self.images, f"validate {n}") for n, p in predictors.items()}
-        val_dice = {n: float(table["dice"].mean()) for n, table in val.items()}
-        tables = {n: evaluate(p, self.images.test, self.images, f"test {n}") for n, p in predictors.items()}
-        for name, table in tables.items():
-            write_table(self.run.path / f"test_{name}.csv", table)
-        kept = max(val_dice, key=lambda name: val_dice[name]) if val_dice else None  # a tie: without made images
-        if kept:
-            write_whole(self.run.path / "model.safetensors", students[kept].read_bytes())
+        labelled = self.knobs.content != "images"
+        stages = (SUPERVISED, MIXED)
+        examined = examine(self.run.path, stages, self.images, self.knobs.device) if labelled else None
+        tables = examined.tables if examined else {}
+        val_dice = dict(examined.validation) if examined else {}
+        kept = examined.kept if examined else None
         candidates = pd.read_csv(self.run.path / TABLE, dtype={"id": str, "source": str}, keep_default_na=False)
         accepted = candidates["accepted"] == 1
         reasons = dict(Counter(candidates.loc[~accepted, "reason"]))
@@ -91,10 +68,10 @@ class SynthesisConclusion:
         warnings = self._warnings()
         figures = {
             "dataset": self.images.name,
-            "seed": self.seed,
+            "seed": self.knobs.seed,
             **self.images.summary,
-            "content": self.content,
-            **{name: summarise(table, self.seed) for name, table in tables.items()},
+            "content": self.knobs.content,
+            **{name: summarise(table, self.knobs.seed) for name, table in tables.items()},
             **self._difference(tables),
             "validation_dice": val_dice,
             "kept": kept,
@@ -104,12 +81,12 @@ class SynthesisConclusion:
             "warnings": warnings,
             "seconds": self.run.seconds,
         }
-        write_metrics(self.run.path / "metrics.json", figures)
+        write_metrics(self.run.path / METRICS_FILE, figures)
         report = SynthesisReport(
             dataset=self.images.name,
-            seed=self.seed,
-            content=self.content,
-            inpainted=self.inpaint,
+            seed=self.knobs.seed,
+            content=self.knobs.content,
+            inpainted=self.knobs.inpaint,
             tables=tables,
             validation_dice=val_dice,
             kept=kept,
@@ -118,27 +95,27 @@ class SynthesisConclusion:
             likeness=rows,
             feature_network=self.features.name,
             pictures=pictures,
-            histories={n: read_history(self.run.path / n / "history.csv") for n in ("generator", *predictors)},
+            histories={n: read_history(self.run.path / n / HISTORY_FILE) for n in ("generator", *tables)},
             warnings=warnings,
             seconds=self.run.seconds,
             settings=self.run.settings,
         )
-        page = write_synthesis_page(report, self.run.path / "report")
+        page = write_synthesis_page(report, self.run.path / REPORT_FOLDER)
         for line in report.headline():
             logger.info("%s", line)
-        if self.content == "images":
+        if self.knobs.content == "images":
             logger.info("to label them: mine.yaml --dataset_dir %s/%s, with any labeler", self.run.path.name, DATASET)
         logger.info("report: %s/%s", page.parent.name, page.name)
 
     def _difference(self, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-        if set(STUDENTS) - set(tables):
+        if {SUPERVISED, MIXED} - set(tables):
             return {}
-        return {"difference": paired_difference(tables["supervised"], tables["mixed"], self.seed)}
+        return {"difference": paired_difference(tables[SUPERVISED], tables[MIXED], self.knobs.seed)}
 
     def _likeness(self, candidates: pd.DataFrame) -> tuple[list[Likeness], dict[str, tuple[Tensor, Tensor | None]]]:
         """Compare sets of images with the gold that trains; return also images and masks to be shown."""
         accepted = torch.tensor((candidates["accepted"] == 1).to_numpy())
-        labelled = self.content != "images"
+        labelled = self.knobs.content != "images"
         gold, gold_masks = self._squares(gold_of_generator(self.images), labelled)
         held_out, _ = self._squares([*self.images.val, *self.images.test], labelled)
         made, masks = self._squares(made_items(self.run.path / CANDIDATES, candidates["id"], labelled), labelled)
@@ -158,7 +135,7 @@ class SynthesisConclusion:
 
     def _squares(self, items: Sequence[Item], labelled: bool) -> tuple[Tensor, Tensor | None]:
         """Return images (N, 3, S, S) in [0, 1], and where wanted masks (N, K, S, S) of 0 and 1."""
-        views = list(generator_views(items, self.images, self.generator_size))
+        views = list(generator_views(items, self.images, self.knobs.generator_size))
         masks = torch.stack([(view["label"] > 0).float() for view in views]) if labelled else None
         return torch.stack([(view["image"] + 1) / 2 for view in views]), masks
 

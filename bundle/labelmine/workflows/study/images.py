@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
-from labelmine.data import ImageSet, near_duplicates, read_image, write_phantom_set
+from labelmine.data import ImageSet, find_images, near_duplicates, read_image, write_phantom_set
 from labelmine.data.budget import split_by_budget
 from labelmine.data.split_file import save_split
 from labelmine.errors import ConfigError
-from labelmine.workflows.inference import find_images
+from labelmine.run.files import PHANTOM_FOLDER
+from labelmine.workflows.study.knobs import StudyKnobs
 
 N_PHANTOMS = 160
 
@@ -20,40 +20,20 @@ class StudyImages:
     """The images of a study, and the split of each label fraction and seed.
 
     Args:
-        dataset_dir: What ``find_items`` takes; None: phantoms, written into ``output_dir/phantom``.
-        output_dir: Folder of the study.
-        test_fraction: See ``split_by_budget``.
-        test_seed: See ``split_by_budget``.
-        val_share: See ``split_by_budget``.
-        external: Other image sets that students are examined on.
-        classes: Class names and mask values; None: as the masks say.
-        window: (centre, width) for deep images.
-        slice_axis: Axis along which volumes are cut.
+        knobs: Of the workflow.
+
+    Raises:
+        ConfigError: Two external sets of one name.
     """
 
-    def __init__(
-        self,
-        dataset_dir: str | None,
-        output_dir: str,
-        test_fraction: float = 0.2,
-        test_seed: int = 0,
-        val_share: float = 0.2,
-        external: Sequence[str] | str = (),
-        classes: Any = None,
-        window: tuple[float, float] | None = None,
-        slice_axis: int = -1,
-    ) -> None:
-        """Keep the knobs; nothing is read yet.
-
-        Raises:
-            ConfigError: Two external sets of one name.
-        """
-        self.folder = Path(output_dir).expanduser()
-        self.source = str(self.folder / "phantom") if dataset_dir is None else dataset_dir
-        self.phantoms = dataset_dir is None
-        self.drawing = {"test_fraction": test_fraction, "test_seed": test_seed, "val_share": val_share}
-        self.reading = {"classes": classes, "window": window, "slice_axis": slice_axis}
-        self.external_dirs = [external] if isinstance(external, str) else list(external)
+    def __init__(self, knobs: StudyKnobs) -> None:
+        """Keep the knobs; nothing is read yet."""
+        self.folder = Path(knobs.output_dir).expanduser()
+        self.phantoms = knobs.dataset_dir is None
+        self.source = str(self.folder / PHANTOM_FOLDER) if knobs.dataset_dir is None else knobs.dataset_dir
+        self.drawing = knobs.model_dump(include={"test_fraction", "test_seed", "val_share"})
+        self.reading = knobs.model_dump(include={"classes", "window", "slice_axis"})
+        self.external_dirs = [knobs.external_dir] if isinstance(knobs.external_dir, str) else knobs.external_dir
         names = [Path(folder).stem for folder in self.external_dirs]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"external_dir: {', '.join(doubled)} is the name of two sets; rename one of the folders")
@@ -89,7 +69,7 @@ class StudyImages:
             items, partial(read_image, window=self.images.window, slice_axis=self.images.slice_axis)
         )
         for fraction, seed in missing:
-            split = split_by_budget(items, fraction, seed, duplicates=pairs, **self.drawing)  # type: ignore[arg-type]
+            split = split_by_budget(items, fraction, seed, duplicates=pairs, **self.drawing)
             path = self.split_file(fraction, seed)
             path.parent.mkdir(parents=True, exist_ok=True)
             save_split(path, items, split, {**self.drawing, "budget": fraction, "seed": seed}, pairs)

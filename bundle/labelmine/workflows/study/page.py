@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import platform
+import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -18,14 +20,16 @@ from labelmine.data import LoadItem
 from labelmine.errors import ConfigError
 from labelmine.evaluation import Case
 from labelmine.evaluation.redaction import without_folders
+from labelmine.prediction import Predictor, gold_of
+from labelmine.run.files import BEST_FILE
 from labelmine.studies import StudyResults, write_study
 from labelmine.studies.grid import EXAMINED, SUPERVISED, Cell
 from labelmine.studies.results import TEST
 from labelmine.teachers import build_compact_teacher, seen_images
-from labelmine.workflows.mining import BEST_FILE
-from labelmine.workflows.prediction import Predictor, gold_of
-from labelmine.workflows.study import Study
-from labelmine.workflows.study_cell import CELL_FILE, ERROR_FILE, examined_stage
+from labelmine.workflows.study.cell import CELL_FILE, ERROR_FILE, examined_stage
+
+if TYPE_CHECKING:
+    from labelmine.workflows.study.study import Study
 
 logger = logging.getLogger(__name__)
 
@@ -38,17 +42,15 @@ class StudyPage:
 
     Args:
         study: The study.
-        command: What was typed, to be repeated by a reader; folders are cut off.
         baseline: Key of the method that the others are compared with.
 
     Raises:
         ConfigError: When ``baseline`` is not among the study's methods.
     """
 
-    def __init__(self, study: Study, command: str = "", baseline: str = SUPERVISED) -> None:
+    def __init__(self, study: Study, baseline: str = SUPERVISED) -> None:
         """Check and keep them."""
         self.study = study
-        self.command = command
         self.baseline = baseline
         known = dict.fromkeys(cell.method.key for cell in study.cells if cell.method.config in EXAMINED)
         if baseline not in known:
@@ -68,7 +70,7 @@ class StudyPage:
             failures=[(cell.name, self.study.error(cell)) for cell in failed],
             missing=[cell.name for cell in others if cell not in failed],
             cases=self._cases(finished),
-            commands=[str(without_folders(self.command))] if self.command else [],
+            commands=[str(without_folders(f"python -m monai.bundle {shlex.join(sys.argv[1:])}"))],
             environment=environment(self.study),
             notes=self._notes(finished),
             baseline=self.baseline,
@@ -173,7 +175,7 @@ def environment(study: Study) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
-        "device": f"{device}; {study.workers} cells at a time, {study.threads} CPU threads each",
+        "device": f"{device}; {study.given.workers} cells at a time, {study.given.threads} CPU threads each",
         "git revision": _revision(),
     }
 

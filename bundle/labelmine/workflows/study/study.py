@@ -15,18 +15,29 @@ from monai.bundle import ConfigParser
 from labelmine.bundle import bundle_root
 from labelmine.errors import ConfigError, LabelmineError
 from labelmine.evaluation import write_table
+from labelmine.run.files import ENCODER_FILE, GENERATOR_FILE
+from labelmine.run.folder import RunFolder
 from labelmine.studies.grid import PRETRAINING, SUPERVISED, Cell, Method, build_grid, read_methods, with_needs
-from labelmine.studies.runner import run_cells
-from labelmine.workflows.generator_training import GENERATOR_FILE
-from labelmine.workflows.pretraining import ENCODER_FILE_NAME
-from labelmine.workflows.run_folder import RunFolder
-from labelmine.workflows.study_cell import CELL_FILE, ERROR_FILE, CellJob, run_cell
-from labelmine.workflows.study_images import StudyImages
+from labelmine.studies.runner import CellWork, run_cells
+from labelmine.workflows.study.cell import CELL_FILE, ERROR_FILE, CellJob, run_cell
+from labelmine.workflows.study.images import StudyImages
+from labelmine.workflows.study.knobs import StudyKnobs
+from labelmine.workflows.study.page import StudyPage
 
 logger = logging.getLogger(__name__)
 
 PREPARE_ONLY = -1
 CELLS_FILE, CACHE_FOLDER = "cells.csv", "embeddings"
+#: Knobs that all students of a study share.
+OF_TRAINING = {
+    "batch_size",
+    "max_epochs",
+    "steps_per_epoch",
+    "learning_rate",
+    "lr_schedule",
+    "keep_epoch",
+    "teacher_weights",
+}
 
 
 def study_grid(
@@ -50,53 +61,43 @@ class Study:
     share the teacher's embeddings.
 
     Args:
-        run: The study's folder.
-        images: Its images.
-        cells: The grid, see ``build_grid``.
-        overlays: Overlays of every cell, by name or path.
-        knobs: Knobs of every cell, by the names that the workflows have; a method's own come before them.
-        pretraining_knobs: The same for ``pretrain_simclr.yaml``.
-        device: Where cells train, ``cpu`` or ``cuda``.
-        workers: Cells at a time.
-        gpus: GPUs to share among the workers; empty: none is chosen for them.
-        threads: CPU threads of a cell.
+        knobs: Of the workflow.
 
     Raises:
         ConfigError: A knob that no method's workflow has, or no ``steps_per_epoch``.
     """
 
-    def __init__(
-        self,
-        run: RunFolder,
-        images: StudyImages,
-        cells: Sequence[Cell],
-        overlays: Sequence[str] = (),
-        knobs: Mapping[str, Any] | None = None,
-        pretraining_knobs: Mapping[str, Any] | None = None,
-        device: str = "cpu",
-        workers: int = 1,
-        gpus: Sequence[int] = (),
-        threads: int = 1,
-    ) -> None:
+    def __init__(self, knobs: StudyKnobs) -> None:
         """Check the knobs before anything runs."""
-        self.run = run
-        self.images = images
-        self.cells = list(cells)
-        self.overlays = tuple(overlays)
-        self.knobs = dict(knobs or {})
-        self.pretraining_knobs = dict(pretraining_knobs or {})
-        self.device = device
-        self.workers = workers
-        self.gpus = list(gpus)
-        self.threads = threads
+        self.given = knobs
+        self.run = RunFolder(knobs.output_dir, knobs.settings, knobs.workflow)
+        self.images = StudyImages(knobs)
+        self.cells = study_grid(knobs.catalogue, knobs.methods, knobs.fractions, knobs.seeds, knobs.simclr)
+        self.overlays = tuple(knobs.overlays)
+        encoder = knobs.model_dump(include={"encoder", "encoder_weights", "image_size"})
+        self.knobs = {**encoder, **knobs.model_dump(include=OF_TRAINING), "patience": knobs.max_epochs, **knobs.knobs}
+        self.pretraining_knobs = {**encoder, **knobs.simclr_knobs}
         self._refuse_unknown_knobs()
         if not self.knobs.get("steps_per_epoch"):
             raise ConfigError(
                 "steps_per_epoch: a study compares students of equally many steps; give a number of batches."
             )
+        self.page = StudyPage(self, knobs.baseline)
 
     def prepare(self) -> None:
         """Check the images, write the splits and the numbered cells; processes that start together take turns."""
+        self.run.stage("data", self._prepare)
+
+    def run_cells(self) -> None:
+        """Run what is not finished, or the one cell that is asked for."""
+        self.run.stage("cells", lambda: self(self.given.cell))
+
+    def write_page(self) -> None:
+        """Write the page of the finished cells, unless one cell alone was asked for."""
+        if self.given.cell is None:
+            self.run.stage("page", self.page)
+
+    def _prepare(self) -> None:
         with FileLock(self.run.path / "prepare.lock"):
             fractions, seeds = ({getattr(cell, name) for cell in self.cells} for name in ("fraction", "seed"))
             self.images.write_splits(sorted(fractions), sorted(seeds))
@@ -122,15 +123,14 @@ class Study:
         if cell is not None and not 0 <= cell < len(self.cells):
             raise ConfigError(f"cell: expected a number from 0 to {len(self.cells) - 1}, see {CELLS_FILE}; got {cell}")
         chosen = self.cells if cell is None else list(with_needs(self.cells[cell]))
-        failures = run_cells(
-            [c for c in chosen if self.applies(c)],
-            run_cell,
-            self.job,
-            self.finished,
-            self.error,
-            self.workers,
-            preload=["labelmine.workflows.study_cell", "labelmine.workflows"],
+        work = CellWork(
+            target=run_cell,
+            job=self.job,
+            finished=self.finished,
+            error=self.error,
+            preload=["labelmine.workflows.study.cell", "labelmine.workflows.mine", "labelmine.workflows.train"],
         )
+        failures = run_cells([c for c in chosen if self.applies(c)], work, self.given.workers)
         if cell is not None and failures:  # a job array must see that its job failed; else the page names the cells
             raise LabelmineError("; ".join(f"{lost.name}: {told}" for lost, told in failures.items()))
         return failures
@@ -168,8 +168,8 @@ class Study:
             supervised=self.folder(supervised) if supervised else None,
             generator=self._maker(cell),
             external=self.images.external,
-            threads=self.threads,
-            gpu=self.gpus[worker % len(self.gpus)] if self.gpus else None,
+            threads=self.given.threads,
+            gpu=self.given.gpus[worker % len(self.given.gpus)] if self.given.gpus else None,
         )
 
     def _maker(self, cell: Cell) -> Path | None:
@@ -197,10 +197,10 @@ class Study:
             "dataset_dir": self.images.source,
             "split_file": str(self.images.split_file(cell.fraction, cell.seed)),
             "seed": cell.seed,
-            "device": self.device,
+            "device": self.given.device,
             "output_dir": str(self.folder(cell)),
             "embedding_cache": str(self.run.path / CACHE_FOLDER),
-            "pretrained": str(self.folder(encoder) / ENCODER_FILE_NAME) if encoder else None,
+            "pretrained": str(self.folder(encoder) / ENCODER_FILE) if encoder else None,
         }
         if maker := self._maker(cell):
             knobs["generator_file"] = str(maker / "generator" / GENERATOR_FILE)
