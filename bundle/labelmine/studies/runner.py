@@ -90,7 +90,8 @@ class _Schedule:
 
     def drop_done(self) -> None:
         """Take out what others have run meanwhile, and what can no longer be run."""
-        for cell in [c for c in self.waiting if self.work.finished(c) or _lost(c, self.failures)]:
+        done = [cell for cell in self.waiting if self.work.finished(cell) or _lost(cell, self.failures)]
+        for cell in done:
             self.waiting.remove(cell)
             self.bar.update()
             if not self.work.finished(cell):

@@ -96,9 +96,8 @@ def chosen_records(store: LabelStore, ids: Sequence[str] | str | None = None) ->
 
 
 def _students(*folders: Path) -> dict[str, Path]:
-    files = [
-        folder / name for folder in folders for name in (MODEL_FILE, *(f"{s}/{BEST_FILE}" for s in (SUPERVISED, MINED)))
-    ]
+    names = (MODEL_FILE, f"{SUPERVISED}/{BEST_FILE}", f"{MINED}/{BEST_FILE}")
+    files = [folder / name for folder in folders for name in names]
     return {sha256_of(file): file for file in files if file.is_file()}
 
 
