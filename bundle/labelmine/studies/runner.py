@@ -12,8 +12,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
-from tqdm import tqdm
-
+from labelmine.progress import ProgressLine
 from labelmine.studies.grid import Cell
 
 logger = logging.getLogger(__name__)
@@ -56,12 +55,12 @@ def run_cells(
     running: dict[int, tuple[Cell, BaseProcess]] = {}  # by worker
     failures: dict[Cell, str] = {}
     not_before: dict[Cell, float] = {}  # another process is running them
-    bar = tqdm(total=len(cells), initial=len(cells) - len(waiting), desc="cells", unit="cell")
+    line = ProgressLine("study", "cell", len(cells), len(cells) - len(waiting))
     try:
         while waiting or running:
             for cell in [c for c in waiting if finished(c) or _lost(c, failures)]:
                 waiting.remove(cell)
-                bar.update()
+                line.update()
                 if not finished(cell):
                     failures[cell] = f"needs {_lost(cell, failures)}, which failed"
             for worker in sorted(set(range(workers)) - set(running)):
@@ -76,7 +75,7 @@ def run_cells(
                 )
                 process.start()
                 running[worker] = (ready, process)
-            bar.set_postfix_str("; ".join(cell.name for cell, _ in running.values()))
+            line.update(0, note="; ".join(cell.name for cell, _ in running.values()))
             connection.wait([process.sentinel for _, process in running.values()], POLL_SECONDS)
             for worker, (cell, process) in list(running.items()):
                 if process.exitcode is None:
@@ -89,11 +88,11 @@ def run_cells(
                 if not finished(cell):
                     failures[cell] = error(cell)
                     logger.error("%s failed: %s", cell.name, failures[cell])
-                bar.update()
+                line.update()
     finally:
         for _, process in running.values():
             process.terminate()
-        bar.close()
+        line.close(finished=not (waiting or running))
     return failures
 
 

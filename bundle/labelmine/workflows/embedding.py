@@ -11,11 +11,11 @@ from pathlib import Path
 import ignite.distributed as idist
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.data import ImageSet
 from labelmine.errors import ConfigError
 from labelmine.evaluation import write_metrics
+from labelmine.progress import ProgressLine
 from labelmine.ranks import gathered, own_batches
 from labelmine.teachers import CachedTeacher, EmbeddingCache, Teacher, cache_metrics
 from labelmine.teachers.cache import CHECKSUM_BYTES, CacheStatistics
@@ -68,7 +68,7 @@ def _fill(loader: Iterable[Batch], teacher: CachedTeacher, n_images: int, device
     statistics = teacher.cache.statistics
     encoding_batches = done = 0
     share = -(-n_images // idist.get_world_size())
-    with tqdm(total=share, desc="embed", unit="image", disable=idist.get_rank() > 0) as bar:
+    with ProgressLine("embed", "image", share) as line:
         for batch in loader:
             started, misses = time.perf_counter(), statistics.misses
             embeddings = teacher.encode(batch["image"].to(device))
@@ -80,7 +80,7 @@ def _fill(loader: Iterable[Batch], teacher: CachedTeacher, n_images: int, device
                     "--embedding_cache a folder with room, which you may write to."
                 )
             done += len(embeddings)
-            bar.update(len(embeddings))
+            line.update(len(embeddings))
             encoded = statistics.misses - misses
             encoding_batches += encoded > 0
             # The first batch that is encoded pays for warming up too; a set of one batch needs no estimate.

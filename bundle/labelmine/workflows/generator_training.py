@@ -10,10 +10,9 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers.tqdm_logger import ProgressBar
 from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
-from monai.handlers import LrScheduleHandler, StatsHandler, TensorBoardStatsHandler
+from monai.handlers import LrScheduleHandler, TensorBoardStatsHandler
 from monai.optimizers import WarmupCosineSchedule
 from torch import Tensor
 from torch.utils.data import RandomSampler
@@ -22,7 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from labelmine.atomic import write_whole
 from labelmine.data import ImageSet
 from labelmine.errors import ConfigError
-from labelmine.handlers import EmaStudent, EpochSeed, History, Resume
+from labelmine.handlers import EmaStudent, EpochSeed, History, Resume, StageProgress
 from labelmine.synthesis import (
     Generator,
     PrepareNoise,
@@ -154,7 +153,7 @@ def draw(
     told = {key: value.to(device) for key, value in (known or {}).items()}
     shape = (count, generator.image_channels, generator.image_size, generator.image_size)
     network = partial(generator, **told)
-    return sample(network, generator.process, shape, steps, seed=seed, device=device, progress=False)
+    return sample(network, generator.process, shape, steps, seed=seed, device=device)
 
 
 def generator_trainer(
@@ -210,23 +209,23 @@ def generator_trainer(
     average = EmaStudent(generator, ema_decay)
     history = History(where / "history.csv", trainer, made)
     state = {"generator": generator, "optimizer": made, "scheduler": scheduler, "average": average, "history": history}
-    trainer.add_event_handler(Events.EXCEPTION_RAISED, _explain)  # before StatsHandler, which raises the error again
+    stage_progress = StageProgress(where.name)
+    trainer.add_event_handler(Events.EXCEPTION_RAISED, stage_progress.close)
+    trainer.add_event_handler(Events.EXCEPTION_RAISED, _explain)  # before the progress, which raises it as it is
     optimized = Events.ITERATION_COMPLETED(every=accumulation_steps)
     average.attach(trainer, event=optimized)
     trainer.add_event_handler(optimized, LrScheduleHandler(scheduler, print_lr=False))
     for handler in (
         EpochSeed(seed, [prepare]),
         history,
-        StatsHandler(iteration_log=False),
         TensorBoardStatsHandler(log_dir=str(where / "tensorboard"), output_transform=_loss_of),
         SampleGrid(average.ema_model, where, grid_every, _told(generator, loader, kinds)),
         Resume(where / "checkpoint.pt", state),
+        stage_progress,
     ):
         handler.attach(trainer)
     told = {"trained_on": gold_digests(images), "epochs": max_epochs, "seed": seed}
     trainer.add_event_handler(Events.COMPLETED, lambda: average.ema_model.save(where / GENERATOR_FILE, **told))
-    bar = ProgressBar(desc=f"{where.name}, epochs", persist=True)  # tells the time left of the whole training
-    bar.attach(trainer, event_name=Events.EPOCH_COMPLETED, closing_event_name=Events.COMPLETED)
     return trainer
 
 

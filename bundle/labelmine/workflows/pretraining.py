@@ -9,11 +9,10 @@ from typing import Any
 
 import pandas as pd
 import torch
-from ignite.handlers.tqdm_logger import ProgressBar
 from ignite.metrics import Accuracy
 from monai.data import CacheDataset, DataLoader
 from monai.engines import SupervisedTrainer
-from monai.handlers import LrScheduleHandler, StatsHandler, TensorBoardStatsHandler
+from monai.handlers import LrScheduleHandler, TensorBoardStatsHandler
 from monai.optimizers import WarmupCosineSchedule
 from monai.transforms import Compose, SelectItemsd
 from torch import Tensor
@@ -22,7 +21,7 @@ from torch.utils.data import RandomSampler
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.errors import ConfigError, DataError
 from labelmine.evaluation import write_metrics
-from labelmine.handlers import EpochSeed, History, Resume
+from labelmine.handlers import EpochSeed, History, Resume, StageProgress
 from labelmine.pretrain import PartnerContrast, RandomViews, SimCLR, partner_similarities
 from labelmine.teachers.build import image_digest
 from labelmine.transforms import StudentView, view_extent
@@ -170,12 +169,11 @@ def pretraining_trainer(
         EpochSeed(seed, [prepare]),
         LrScheduleHandler(scheduler, print_lr=False, epoch_level=False),
         history,
-        StatsHandler(iteration_log=False),
         TensorBoardStatsHandler(log_dir=str(where / "tensorboard"), output_transform=_loss_of),
         Resume(where / "checkpoint.pt", state),
+        StageProgress(where.name, ["accuracy"]),
     ):
         handler.attach(trainer)
-    ProgressBar(desc=where.name).attach(trainer, output_transform=_loss_of)
     return trainer
 
 

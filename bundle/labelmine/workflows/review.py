@@ -17,7 +17,6 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import Compose
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.atomic import write_whole
 from labelmine.data import ClassMap, ImageSet, Item, LabelStore, LoadItem, read_image
@@ -25,6 +24,7 @@ from labelmine.data.split_file import SPLIT_FILE_NAME
 from labelmine.errors import ConfigError, DataError
 from labelmine.export import ReviewCase, write_review_folders
 from labelmine.networks import Student
+from labelmine.progress import progress
 from labelmine.quality.review import ReviewOrder, centred, rank_for_review
 from labelmine.transforms import StudentView
 from labelmine.workflows.inference import find_images
@@ -96,7 +96,7 @@ def image_embeddings(
     views = Dataset(bare, Compose([load, StudentView(predictor.image_size)]))
     device = next(predictor.student.parameters()).device
     found: list[Tensor] = []
-    for batch in tqdm(DataLoader(views, batch_size=batch_size), desc="compare images", unit="batch", leave=False):
+    for batch in progress(DataLoader(views, batch_size=batch_size), "compare images", "batch", leave=False):
         found.append(_embed(predictor.student, batch["image"].to(device), batch["weight"].to(device)).cpu())
     return torch.cat(found).numpy() if found else np.zeros((0, 1), dtype=np.float32)
 
@@ -200,6 +200,6 @@ def _table(
 
 
 def _cases(items: Sequence[Item], images: ImageSet, store: LabelStore) -> Iterator[ReviewCase]:
-    for item in tqdm(items, desc="hand out", unit="image"):
+    for item in progress(items, "hand out"):
         image = read_image(item, images.window, images.slice_axis)
         yield ReviewCase(item["id"], image, store.read(item)[0] > 0)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,6 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import EarlyStopping
-from ignite.handlers.tqdm_logger import ProgressBar
 from monai.data import CacheDataset, DataLoader
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import (
@@ -34,7 +34,7 @@ from torch.utils.data import DistributedSampler, RandomSampler, Sampler, Weighte
 
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.errors import ConfigError
-from labelmine.handlers import EpochSeed, History, KeepBest, Resume
+from labelmine.handlers import EpochSeed, History, KeepBest, Resume, StageProgress
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student, probabilities
 from labelmine.transforms import BatchAugment, StrongView, StudentView
@@ -265,6 +265,7 @@ def student_trainer(
     metadata, latest = {"image_size": plan.image_size}, plan.keep_epoch == "last"
     best = KeepBest(network, where / "best.safetensors", metadata=metadata, latest=latest)
     early = EarlyStopping(plan.patience, lambda engine: -engine.state.metrics["val_loss"], trainer)
+    early.logger.setLevel(logging.WARNING)  # StageProgress tells of it
     history = History(where / "history.csv", evaluator, optimizer)
     evaluator.add_event_handler(Events.COMPLETED, agree_on_metrics)
     best.attach(evaluator)
@@ -280,10 +281,10 @@ def student_trainer(
         history,
         *plan.trackers(where, evaluator),
         Resume(where / "checkpoint.pt", {**state, "history": history}),
+        StageProgress(where.name, ["val_dice"], evaluator),
     ]
     for handler in attached:
         handler.attach(trainer)
-    ProgressBar(desc=where.name, disable=idist.get_rank() > 0).attach(trainer, output_transform=_loss_of)
     return trainer
 
 
