@@ -11,11 +11,11 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import Compose
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.networks import Student
 from labelmine.prediction.predictor import Predictor
+from labelmine.progress import progress
 from labelmine.transforms import StudentView
 
 
@@ -29,7 +29,7 @@ def image_embeddings(
     views = Dataset(bare, Compose([load, StudentView(predictor.image_size)]))
     device = next(predictor.student.parameters()).device
     found: list[Tensor] = []
-    for batch in tqdm(DataLoader(views, batch_size=batch_size), desc="compare images", unit="batch", leave=False):
+    for batch in progress(DataLoader(views, batch_size=batch_size), "compare images", "batch", leave=False):
         found.append(_embed(predictor.student, batch["image"].to(device), batch["weight"].to(device)).cpu())
     return torch.cat(found).numpy() if found else np.zeros((0, 1), dtype=np.float32)
 

@@ -11,13 +11,13 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import Compose
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.labelers import PromptedLabeler
 from labelmine.labelers.base import StudentNetwork
 from labelmine.labelers.prediction import predict
 from labelmine.networks import Student, TestTimeAverage
+from labelmine.progress import progress
 from labelmine.transforms import StudentView, to_original
 
 
@@ -64,7 +64,7 @@ class Predictor:
         views = Dataset(list(items), Compose([load, StudentView(self.image_size)]))
         device = next(self.student.parameters()).device
         rest = iter(items)
-        for batch in tqdm(DataLoader(views, batch_size=batch_size), desc=desc, unit="batch"):
+        for batch in progress(DataLoader(views, batch_size=batch_size), desc, "batch"):
             moved = {key: batch[key].to(device) for key in ("image", "weight")}
             for probability, size in zip(self.probabilities(moved).cpu(), batch["original_size"], strict=True):
                 mask = to_original(probability, (int(size[0]), int(size[1]))) > 0.5

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from labelmine.atomic import write_whole
 from labelmine.data import ImageSet, Item, LabelStore, read_image
 from labelmine.errors import ConfigError
 from labelmine.export import ReviewCase, write_review_folders
 from labelmine.prediction import Predictor, image_embeddings
+from labelmine.progress import progress
 from labelmine.quality.review import ReviewOrder, centred, rank_for_review
 from labelmine.run.files import LABELS_FOLDER
 
@@ -98,6 +98,6 @@ def _table(
 
 
 def _cases(items: Sequence[Item], images: ImageSet, store: LabelStore) -> Iterator[ReviewCase]:
-    for item in tqdm(items, desc="hand out", unit="image"):
+    for item in progress(items, "hand out"):
         image = read_image(item, images.window, images.slice_axis)
         yield ReviewCase(item["id"], image, store.read(item)[0] > 0)

@@ -12,8 +12,7 @@ from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-from tqdm import tqdm
-
+from labelmine.progress import ProgressLine
 from labelmine.studies.grid import Cell
 
 logger = logging.getLogger(__name__)
@@ -78,7 +77,7 @@ class _Schedule:
         self.running: dict[int, tuple[Cell, BaseProcess]] = {}  # by worker
         self.failures: dict[Cell, str] = {}
         self.not_before: dict[Cell, float] = {}  # another process is running them
-        self.bar = tqdm(total=len(cells), initial=len(cells) - len(self.waiting), desc="cells", unit="cell")
+        self.line = ProgressLine("study", "cell", len(cells), len(cells) - len(self.waiting))
 
     def __enter__(self) -> _Schedule:
         return self
@@ -86,14 +85,14 @@ class _Schedule:
     def __exit__(self, *_: object) -> None:
         for _, process in self.running.values():
             process.terminate()
-        self.bar.close()
+        self.line.close(finished=not (self.waiting or self.running))
 
     def drop_done(self) -> None:
         """Take out what others have run meanwhile, and what can no longer be run."""
         done = [cell for cell in self.waiting if self.work.finished(cell) or _lost(cell, self.failures)]
         for cell in done:
             self.waiting.remove(cell)
-            self.bar.update()
+            self.line.update()
             if not self.work.finished(cell):
                 self.failures[cell] = f"needs {_lost(cell, self.failures)}, which failed"
 
@@ -113,7 +112,7 @@ class _Schedule:
 
     def wait(self) -> None:
         """Wait for a process to end, or a few seconds."""
-        self.bar.set_postfix_str("; ".join(cell.name for cell, _ in self.running.values()))
+        self.line.update(0, note="; ".join(cell.name for cell, _ in self.running.values()))
         connection.wait([process.sentinel for _, process in self.running.values()], POLL_SECONDS)
 
     def collect(self) -> None:
@@ -129,7 +128,7 @@ class _Schedule:
             if not self.work.finished(cell):
                 self.failures[cell] = self.work.error(cell)
                 logger.error("%s failed: %s", cell.name, self.failures[cell])
-            self.bar.update()
+            self.line.update()
 
 
 def _lost(cell: Cell, failures: dict[Cell, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,7 @@ def student_trainer(
     )
     trainer = new_trainer(parts)
     early = EarlyStopping(plan.patience, lambda engine: -engine.state.metrics["val_loss"], trainer)
+    early.logger.setLevel(logging.WARNING)  # the progress tells of it
     evaluator.add_event_handler(Events.COMPLETED, agree_on_metrics)
     best.attach(evaluator)
     evaluator.add_event_handler(Events.COMPLETED, early)
@@ -97,7 +99,8 @@ def student_trainer(
     ]
     state = {"best": best, "early": early}
     state |= {type(handler).__name__: handler for handler in handlers if hasattr(handler, "state_dict")}
-    return equip(trainer, parts, validating, state, evaluator, first=[MeanStatistics(network), *handlers])
+    first = [MeanStatistics(network), *handlers]
+    return equip(trainer, parts, validating, state, evaluator, first, shown=["val_dice"])
 
 
 def _parts(plan: TrainingPlan, network: Student, loader: DataLoader, max_epochs: int, folder: Path) -> TrainerParts:

@@ -9,14 +9,13 @@ from typing import Any
 
 import ignite.distributed as idist
 import torch
-from ignite.engine import Engine
-from ignite.handlers.tqdm_logger import ProgressBar
+from ignite.engine import Engine, Events
 from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
 from monai.handlers import TensorBoardStatsHandler
 from torch import Tensor, nn
 
-from labelmine.handlers import EpochSeed, History, Resume
+from labelmine.handlers import EpochSeed, History, Resume, StageProgress
 from labelmine.run.files import CHECKPOINT_FILE, HISTORY_FILE
 from labelmine.training.parallel import RANK_STRIDE
 
@@ -74,6 +73,8 @@ def equip(
     state: Mapping[str, Any],
     evaluator: Engine | None = None,
     first: Sequence[Any] = (),
+    shown: Sequence[str] = (),
+    explain: Callable[[Engine, BaseException], None] | None = None,
 ) -> SupervisedTrainer:
     """Attach what every training needs, so that it goes on where a killed one stopped; return the trainer.
 
@@ -84,20 +85,25 @@ def equip(
         state: What a checkpoint holds besides network, optimizer, scheduler and curve.
         evaluator: Whose metrics the curve shows; None: the trainer's own.
         first: Handlers that come before all others.
+        shown: Metrics that stand beside the loss while it trains.
+        explain: Raises a clearer error in place of one that ended the training.
     """
     history = History(parts.folder / HISTORY_FILE, evaluator or trainer, parts.optimizer)
     kept = {"network": parts.network, "optimizer": parts.optimizer, "scheduler": parts.scheduler, "history": history}
+    stage_progress = StageProgress(parts.folder.name, shown, evaluator)
+    if explain is not None:  # before the progress, which raises an error as it is
+        trainer.add_event_handler(Events.EXCEPTION_RAISED, stage_progress.close)
+        trainer.add_event_handler(Events.EXCEPTION_RAISED, explain)
     for handler in (
         *first,
         EpochSeed(parts.seed + RANK_STRIDE * idist.get_rank(), [parts.prepare_batch]),
         *handlers,
         history,
         *_tensorboard(parts.folder, evaluator),
+        stage_progress,
         Resume(parts.folder / CHECKPOINT_FILE, {**kept, **state}),
     ):
         handler.attach(trainer)
-    bar = ProgressBar(desc=parts.folder.name, disable=idist.get_rank() > 0)
-    bar.attach(trainer, output_transform=loss_of)
     return trainer
 
 

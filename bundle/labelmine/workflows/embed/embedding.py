@@ -11,11 +11,11 @@ from typing import ClassVar
 import ignite.distributed as idist
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.data import ImageSet, find_images
 from labelmine.errors import ConfigError
 from labelmine.evaluation import write_metrics
+from labelmine.progress import ProgressLine
 from labelmine.ranks import gathered, own_batches
 from labelmine.run.files import METRICS_FILE
 from labelmine.run.folder import RunFolder
@@ -97,7 +97,7 @@ def _fill(loader: Iterable[Batch], teacher: CachedTeacher, n_images: int, device
     statistics = teacher.cache.statistics
     encoding_batches = done = 0
     share = -(-n_images // idist.get_world_size())
-    with tqdm(total=share, desc="embed", unit="image", disable=idist.get_rank() > 0) as bar:
+    with ProgressLine("embed", "image", share) as line:
         for batch in loader:
             started, misses = time.perf_counter(), statistics.misses
             embeddings = teacher.encode(batch["image"].to(device))
@@ -109,7 +109,7 @@ def _fill(loader: Iterable[Batch], teacher: CachedTeacher, n_images: int, device
                     "--embedding_cache a folder with room, which you may write to."
                 )
             done += len(embeddings)
-            bar.update(len(embeddings))
+            line.update(len(embeddings))
             encoded = statistics.misses - misses
             encoding_batches += encoded > 0
             # The first batch that is encoded pays for warming up too; a set of one batch needs no estimate.

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.evaluation import write_table
 from labelmine.evaluation.summary import SIZE_FROM
@@ -20,6 +19,7 @@ from labelmine.labelers import GatedLabeler, Labeler
 from labelmine.labelers.base import StudentNetwork
 from labelmine.labelers.gated import source_of
 from labelmine.labelers.prediction import predict
+from labelmine.progress import progress
 from labelmine.quality import (
     AreaRange,
     ExpectedDice,
@@ -122,7 +122,7 @@ class GateStage:
     def _compare(self, batches: Sequence[Batch]) -> pd.DataFrame:
         """Return a row per image and class: area of the student's mask, and Dice of each source."""
         rows: list[dict[str, Any]] = []
-        for batch in tqdm(batches, desc="gate", unit="batch"):
+        for batch in progress(batches, "gate", "batch"):
             probability = predict(self.student, batch, self.exclusive)
             answer = self.labeler(batch, self.student)
             masks = {

@@ -117,7 +117,7 @@ class Pretraining:
             },
         )
         schedule = LrScheduleHandler(parts.scheduler, print_lr=False, epoch_level=False)
-        return equip(new_trainer(parts), parts, [schedule], {})
+        return equip(new_trainer(parts), parts, [schedule], {}, shown=["accuracy"])
 
     def train(self) -> None:
         """Train, or go on where a killed run stopped."""

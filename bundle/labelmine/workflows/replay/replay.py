@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.data import LoadItem
 from labelmine.errors import DataError, WeightsError
@@ -24,6 +23,7 @@ from labelmine.labelers.base import StudentNetwork
 from labelmine.labelers.prediction import predict
 from labelmine.labelers.prompted import united
 from labelmine.networks import Student, TestTimeAverage
+from labelmine.progress import ProgressLine
 from labelmine.prompts import Prompts
 from labelmine.quality import blended
 from labelmine.teachers import Teacher, cache_metrics
@@ -90,11 +90,11 @@ class Replay:
     def __call__(self) -> pd.DataFrame:
         """Replay; return a row per label: ``id``, ``outcome``, ``pixels`` that differ, ``reason``."""
         rows: list[dict[str, Any]] = []
-        with tqdm(total=len(self.records), desc="replay", unit="label") as bar:
+        with ProgressLine("replay", "label", len(self.records)) as line:
             for start in range(0, len(self.records), self.batch_size):
                 block = self.records[start : start + self.batch_size]
                 rows += self._block(block)
-                bar.update(len(block))
+                line.update(len(block))
         table = pd.DataFrame(rows, columns=["id", "outcome", "pixels", "reason"])
         self._write(table)
         return table

@@ -103,6 +103,7 @@ def _log_into(path: Path) -> None:
     for stream in (1, 2):
         os.dup2(file, stream)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr, force=True)
+    logging.getLogger("ignite").setLevel(logging.WARNING)  # as configs/logging.conf does
 
 
 def _take_over(supervised: Path, folder: Path) -> None:

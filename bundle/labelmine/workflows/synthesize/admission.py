@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from monai.transforms import CropForegroundd
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.atomic import write_whole
 from labelmine.data import Item
@@ -21,6 +20,7 @@ from labelmine.evaluation import write_table
 from labelmine.labelers import PromptedLabeler
 from labelmine.labelers.prediction import predict
 from labelmine.prediction import SavedStudent
+from labelmine.progress import progress
 from labelmine.synthesis import admit, generator_views, gold_of_generator
 from labelmine.training import TrainingTask
 from labelmine.workflows.synthesize.feature_networks import FeatureNetwork
@@ -86,7 +86,7 @@ class AdmissionStage:
         seen: dict[str, list[Tensor]] = {
             name: [] for name in ("the student", *(["the teacher"] if self.teacher else []))
         }
-        for batch in tqdm(loader, desc="examine", unit="batch"):
+        for batch in progress(loader, "examine", "batch"):
             view = {key: batch[key].to(self.knobs.device) for key in ("image", "label", "weight")}
             masks.append(batch["label"])
             seen["the student"].append(predict(student, view, self.task.exclusive).cpu())

@@ -129,13 +129,12 @@ def generator_trainer(
     """
     parts = _parts(generator, loader, kinds, knobs, folder)
     trainer = new_trainer(parts)
-    trainer.add_event_handler(Events.EXCEPTION_RAISED, _explain)
     average = EmaStudent(generator, knobs.generator_ema)
     optimized = Events.ITERATION_COMPLETED(every=knobs.accumulation_steps)
     average.attach(trainer, event=optimized)
     trainer.add_event_handler(optimized, LrScheduleHandler(parts.scheduler, print_lr=False))
     grid = SampleGrid(average.ema_model, folder, knobs.grid_every, _grid_conditions(generator, loader, kinds))
-    equip(trainer, parts, [grid], {"average": average})
+    equip(trainer, parts, [grid], {"average": average}, explain=_explain)
     made = {"trained_on": gold_digests(images), "epochs": knobs.generator_epochs, "seed": knobs.seed}
     trainer.add_event_handler(Events.COMPLETED, lambda: average.ema_model.save(folder / GENERATOR_FILE, **made))
     return trainer

@@ -78,4 +78,4 @@ def draw(
     told = {key: value.to(device) for key, value in (known or {}).items()}
     shape = (count, generator.image_channels, generator.image_size, generator.image_size)
     network = partial(generator, **told)
-    return sample(network, generator.process, shape, steps, seed=seed, device=device, progress=False)
+    return sample(network, generator.process, shape, steps, seed=seed, device=device)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from monai.data import Dataset
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.data.items import Item
 from labelmine.data.sources import find_items
+from labelmine.progress import progress
 from labelmine.prompts import Prompts, components, jitter_box, outer_box
 from labelmine.teachers.base import Teacher
 
@@ -42,7 +42,7 @@ def prompted_dice(teacher: Teacher, samples: Iterable[Sample], jitter: float = 0
     """
     rng = np.random.default_rng(seed)
     scores: dict[str, list[float]] = {"dice": [], "box_dice": []}
-    for sample in tqdm(samples, desc="examine teacher"):
+    for sample in progress(samples, "examine teacher"):
         gold = sample["label"].amax(0).numpy() > 0.5
         objects = components(gold)
         if not objects:
