@@ -41,6 +41,7 @@ def reported(*, debug: bool, resumes: bool = True) -> Iterator[None]:
     except Exit:
         raise
     except (KeyboardInterrupt, Terminated) as stop:
+        eval("None")  # else Python remembers that MONAI's eval was interrupted, and ends by SIGINT without a status
         click.echo(_GOES_ON if resumes else _STARTS_ANEW, err=True)
         raise Exit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED) from stop
     except Exception as error:

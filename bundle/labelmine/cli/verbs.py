@@ -38,7 +38,7 @@ VERBS = (
     Verb("synthesize", "synthesize", seams=(TEACHER,)),
     Verb("review", "review", positional="model_dir", resumes=False),
     Verb("embed", "embed", seams=(TEACHER,)),
-    Verb("replay", "replay", positional="run_dir", seams=(TEACHER, LABELER), resumes=False),
+    Verb("replay", "replay", positional="run_dir", seams=(TEACHER,), resumes=False),
     Verb("search-prompts", "search_prompts", positional="model_dir", seams=(TEACHER,)),
     Verb("pretrain-simclr", "pretrain_simclr"),
     Verb("train-teacher", "train_teacher", positional="dataset_dirs", resumes=False),
