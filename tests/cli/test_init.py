@@ -1,4 +1,4 @@
-"""``python -m labelmine init``."""
+"""``labelmine init``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from labelmine.__main__ import init, main
 from labelmine.bundle import bundle_root
+from labelmine.cli import main
+from labelmine.cli.init import init
 from labelmine.errors import ConfigError
 
 
@@ -25,7 +26,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
-    monkeypatch.setattr("labelmine.__main__.bundle_root", lambda: root)
+    monkeypatch.setattr("labelmine.cli.init.bundle_root", lambda: root)
     return root
 
 
@@ -51,15 +52,16 @@ def test_init_refuses_a_folder_with_files_and_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_main_ends_with_the_message_instead_of_a_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_the_command_ends_with_the_message_instead_of_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(sys, "argv", ["labelmine", "init", str(tmp_path)])
     with pytest.raises(SystemExit) as caught:
-        main()
+        main(["init", str(tmp_path)])
     assert caught.value.code == 1
-    assert "ConfigError: expected a new or empty folder" in caplog.text
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("ConfigError: expected a new or empty folder")
 
 
 def test_command_copies_this_checkout(tmp_path: Path) -> None:
