@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from labelmine.data.classes import ClassMap, ClassSpec
-from labelmine.data.corrections import Corrections, place_corrections, read_corrections
+from labelmine.data.corrections import Corrections, ReadCorrections, place_corrections
 from labelmine.data.duplicates import Pair, near_duplicates
 from labelmine.data.integrity import CheckedItems, check_items, write_quarantine
 from labelmine.data.intensities import Window
@@ -92,7 +92,7 @@ def prepare_image_set(
     slice_axis: int = -1,
     phantom_size: int = 96,
     phantom_count: int = 160,
-    corrections: str | None = None,
+    corrections: ReadCorrections | None = None,
     split_file: str | None = None,
 ) -> ImageSet:
     """Find, check and split the images of a run.
@@ -112,10 +112,10 @@ def prepare_image_set(
         phantom_size: Height and width of phantom images in pixels.
         phantom_count: Number of phantom images, 10 or more: a fifth is training gold, a tenth validates, a fifth tests,
             half is unlabelled with its gold as ``dropped_label``.
-        corrections: Folder of corrected masks, see ``read_corrections``: their images become training gold, whatever
-            ``labeled_fraction`` hid. The split is drawn without them, so that a later run with more corrections is
-            examined on the same images; validation and test keep their gold. Copies of the masks are written to
-            ``output_dir/corrections``.
+        corrections: Reads corrected masks, see ``labelmine.exchange.corrections_reader``: their images become training
+            gold, whatever ``labeled_fraction`` hid. The split is drawn without them, so that a later run with more
+            corrections is examined on the same images; validation and test keep their gold. Copies of the masks are
+            written to ``output_dir/corrections``. None: there are none.
         split_file: ``split.json`` of another run with the same images: split as it did; seed and fractions then
             split nothing. None: draw.
 
@@ -195,11 +195,11 @@ def root_of(source: Path) -> Path:
     return source.absolute() if source.is_dir() else source.absolute().parent
 
 
-def _corrected(source: str, checked: CheckedItems, folder: Path, window: Window | None, slice_axis: int) -> Corrections:
+def _corrected(
+    read: ReadCorrections, checked: CheckedItems, folder: Path, window: Window | None, slice_axis: int
+) -> Corrections:
     """Read corrections; those that cannot be used join ``quarantine.csv``."""
-    lost = [row.id for row in checked.set_aside]
-    into = folder / CORRECTIONS_FOLDER
-    found = read_corrections(source, checked.items, checked.classes, into, window, slice_axis, lost)
+    found = read(checked, folder / CORRECTIONS_FOLDER, window, slice_axis)
     log_set_aside(found.set_aside)
     write_quarantine(folder / QUARANTINE_FILE_NAME, [*checked.set_aside, *found.set_aside])
     return found

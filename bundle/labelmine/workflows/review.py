@@ -23,7 +23,7 @@ from labelmine.atomic import write_whole
 from labelmine.data import ClassMap, ImageSet, Item, LabelStore, LoadItem, read_image
 from labelmine.data.split_file import SPLIT_FILE_NAME
 from labelmine.errors import ConfigError, DataError
-from labelmine.export import ReviewCase, write_review_folders
+from labelmine.exchange import ReviewCase, write_review_folders
 from labelmine.networks import Student
 from labelmine.quality.review import ReviewOrder, centred, rank_for_review
 from labelmine.transforms import StudentView
