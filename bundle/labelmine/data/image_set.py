@@ -36,7 +36,7 @@ class ImageSet:
         root: Folder that image names in files are relative to.
         items: All images in use, each with its split.
         classes: The classes and their mask values.
-        window: (center, width) that deep images are read with, or None.
+        window: (centre, width) that deep images are read with, or None.
         slice_axis: Axis along which volumes are cut.
         summary: Counts: ``n_gold`` (training), ``n_gold_val``, ``n_gold_test``, ``n_unlabeled``, ``n_held_out``
             (no gold, but of a validation or test group), ``n_quarantined``, ``n_near_duplicate_pairs``,
@@ -107,7 +107,7 @@ def prepare_image_set(
         val_fraction: Fraction of the groups with gold that validate, in (0, 1).
         test_fraction: Fraction of the groups with gold that test, in (0, 1).
         classes: Class names and values; None infers them from the masks.
-        window: (center, width) for images of more than 8 bits; None takes the file's own, else percentiles.
+        window: (centre, width) for images of more than 8 bits; None takes the file's own, else percentiles.
         slice_axis: Axis along which NIfTI volumes are cut.
         phantom_size: Height and width of phantom images in pixels.
         phantom_count: Number of phantom images, 10 or more: a fifth is training gold, a tenth validates, a fifth tests,

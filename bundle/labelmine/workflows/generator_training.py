@@ -82,8 +82,8 @@ def kinds_of(
     views = list(generator_views(gold_of_generator(images), images, image_size))
     pictures = torch.stack([(view["image"] + 1) / 2 for view in views])
     masks = torch.stack([(view["label"].amax(0, keepdim=True) + 1) / 2 for view in views])
-    told = torch.cat([features(pictures), features(masks.expand(-1, 3, -1, -1))], dim=1)  # S4: image with mask
-    found = cluster(told.numpy(), clusters, seed)
+    inputs = torch.cat([features(pictures), features(masks.expand(-1, 3, -1, -1))], dim=1)  # S4: image with mask
+    found = cluster(inputs.numpy(), clusters, seed)
     return {view["id"]: int(kind) for view, kind in zip(views, found, strict=True)}
 
 
@@ -99,7 +99,7 @@ class SampleGrid:
         generator: Who draws: the moving average.
         folder: Where ``samples/epoch_0010.png`` and TensorBoard's files go.
         every: Epochs between two grids; 0: none.
-        known: What the generator is told besides (``clusters``, ``masks``), for ``count`` samples.
+        conditioning: What else the generator takes (``clusters``, ``masks``), for ``count`` samples.
         count: Samples in a grid.
         steps: Of the sampling.
         seed: Of the noise, the same for all grids, so that they show how the same samples grow better.
@@ -110,7 +110,7 @@ class SampleGrid:
         generator: Generator,
         folder: Path,
         every: int = 10,
-        known: Mapping[str, Tensor] | None = None,
+        conditioning: Mapping[str, Tensor] | None = None,
         count: int = GRID_IMAGES,
         steps: int = 25,
         seed: int = 0,
@@ -121,7 +121,7 @@ class SampleGrid:
         self.every = every
         self.count = count
         self.steps = steps
-        self.known = dict(known or {})
+        self.conditioning = dict(conditioning or {})
         self.seed = seed
 
     def attach(self, engine: Engine) -> None:
@@ -135,8 +135,8 @@ class SampleGrid:
         path = self.folder / "samples" / f"epoch_{engine.state.epoch:04d}.png"
         if path.is_file():
             return
-        made = draw(self.generator, self.count, self.steps, self.known, self.seed)
-        masks = (made[:, 3:] > 0).float() if made.shape[1] > 3 else self.known.get("masks")
+        made = draw(self.generator, self.count, self.steps, self.conditioning, self.seed)
+        masks = (made[:, 3:] > 0).float() if made.shape[1] > 3 else self.conditioning.get("masks")
         write_whole(path, grid_png((made[:, :3].cpu() + 1) / 2, None if masks is None else masks.cpu()))
         with SummaryWriter(str(self.folder / "tensorboard")) as writer:
             writer.add_images("samples", (made[:, :3] + 1) / 2, engine.state.epoch)
@@ -146,14 +146,14 @@ def draw(
     generator: Generator,
     count: int,
     steps: int,
-    known: Mapping[str, Tensor] | None = None,
+    conditioning: Mapping[str, Tensor] | None = None,
     seed: int = 0,
 ) -> Tensor:
     """Return (count, C, S, S) samples in [-1, 1] of a generator; see ``sample``."""
     device = next(generator.parameters()).device
-    told = {key: value.to(device) for key, value in (known or {}).items()}
+    placed = {key: value.to(device) for key, value in (conditioning or {}).items()}
     shape = (count, generator.image_channels, generator.image_size, generator.image_size)
-    network = partial(generator, **told)
+    network = partial(generator, **placed)
     return sample(network, generator.process, shape, steps, seed=seed, device=device, progress=False)
 
 
@@ -219,12 +219,12 @@ def generator_trainer(
         history,
         StatsHandler(iteration_log=False),
         TensorBoardStatsHandler(log_dir=str(where / "tensorboard"), output_transform=_loss_of),
-        SampleGrid(average.ema_model, where, grid_every, _told(generator, loader, kinds)),
+        SampleGrid(average.ema_model, where, grid_every, _grid_conditioning(generator, loader, kinds)),
         Resume(where / "checkpoint.pt", state),
     ):
         handler.attach(trainer)
-    told = {"trained_on": gold_digests(images), "epochs": max_epochs, "seed": seed}
-    trainer.add_event_handler(Events.COMPLETED, lambda: average.ema_model.save(where / GENERATOR_FILE, **told))
+    record = {"trained_on": gold_digests(images), "epochs": max_epochs, "seed": seed}
+    trainer.add_event_handler(Events.COMPLETED, lambda: average.ema_model.save(where / GENERATOR_FILE, **record))
     bar = ProgressBar(desc=f"{where.name}, epochs", persist=True)  # tells the time left of the whole training
     bar.attach(trainer, event_name=Events.EPOCH_COMPLETED, closing_event_name=Events.COMPLETED)
     return trainer
@@ -236,15 +236,15 @@ def new_generator(seed: int, device: str, **knobs: Any) -> Generator:
     return Generator(**knobs).to(device)
 
 
-def _told(generator: Generator, loader: DataLoader, kinds: Mapping[str, int]) -> dict[str, Tensor]:
-    """Return what a grid's samples are told: kinds and masks of gold images, in turn."""
+def _grid_conditioning(generator: Generator, loader: DataLoader, kinds: Mapping[str, int]) -> dict[str, Tensor]:
+    """Return what a grid's samples are conditioned on: kinds and masks of gold images, in turn."""
     views = [loader.dataset[index % len(loader.dataset)] for index in range(GRID_IMAGES)]
-    told: dict[str, Tensor] = {}
+    conditioning: dict[str, Tensor] = {}
     if kinds:
-        told["clusters"] = torch.tensor([kinds[view["id"]] for view in views])
+        conditioning["clusters"] = torch.tensor([kinds[view["id"]] for view in views])
     if generator.content == "images_on_masks":
-        told["masks"] = torch.stack([(view["label"] > 0).float() for view in views])
-    return told
+        conditioning["masks"] = torch.stack([(view["label"] > 0).float() for view in views])
+    return conditioning
 
 
 def _explain(engine: Engine, error: BaseException) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError
-from labelmine.ranks import on_first_rank, refuse_strangers
+from labelmine.ranks import on_first_rank, refuse_unjoined_ranks
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class RunFolder:
         All ranks run it together; ``data``, ``gate``, ``evaluate`` and ``write`` run on the first rank alone, and every
         rank gets their result. No rank leaves a stage before all its files are written.
         """
-        refuse_strangers()
+        refuse_unjoined_ranks()
         logger.info("stage %s", name)
         started = time.perf_counter()
         try:

@@ -95,8 +95,8 @@ def reason(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, LabelmineError):
         cause = cause.__cause__
-    told = cause or error
-    return f"{type(told).__name__}: {str(told).splitlines()[0] if str(told) else 'no message'}"
+    shown = cause or error
+    return f"{type(shown).__name__}: {str(shown).splitlines()[0] if str(shown) else 'no message'}"
 
 
 def _log_into(path: Path) -> None:
@@ -143,9 +143,9 @@ def _costs(job: CellJob) -> dict[str, Any]:
     spared = {"evaluate", "supervised"} if job.supervised else {"evaluate"}
     own = [value for stage, value in metrics["seconds"].items() if stage not in spared]
     cache = metrics.get("embedding_cache")
-    told = ("n_gold", "n_gold_val", "n_unlabeled", "kept", "pseudo_labels", "warnings")
+    copied = ("n_gold", "n_gold_val", "n_unlabeled", "kept", "pseudo_labels", "warnings")
     return {
-        **{key: metrics.get(key) for key in told},
+        **{key: metrics.get(key) for key in copied},
         "steps": _steps(job),
         "seconds": round(shared + sum(own), 1),
         "teacher_calls": cache["hits"] + cache["misses"] if cache else None,

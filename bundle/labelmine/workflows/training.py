@@ -311,10 +311,10 @@ def learning_rate_schedule(
 def _lr_handler(scheduler: Any, evaluator: Engine) -> LrScheduleHandler:
     """Step a schedule at each epoch's end; only one that waits for a plateau looks at the validation loss."""
 
-    def told(engine: Engine) -> tuple[float, ...]:
+    def validation_loss(engine: Engine) -> tuple[float, ...]:
         return (evaluator.state.metrics["val_loss"],) if isinstance(scheduler, ReduceLROnPlateau) else ()
 
-    return LrScheduleHandler(scheduler, print_lr=False, step_transform=told)
+    return LrScheduleHandler(scheduler, print_lr=False, step_transform=validation_loss)
 
 
 def _loss_of(output: Mapping[str, Tensor]) -> float:
