@@ -10,7 +10,7 @@ import pytest
 from monai.data import DataLoader, Dataset
 
 from labelmine.errors import ConfigError
-from labelmine.ranks import gathered, join_ranks, on_first_rank, own_batches, refuse_strangers
+from labelmine.ranks import gathered, join_ranks, on_first_rank, own_batches, refuse_unjoined_ranks
 from labelmine.workflows import RunFolder
 
 
@@ -36,7 +36,7 @@ def test_fewer_gpus_than_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "work",
     [
-        refuse_strangers,
+        refuse_unjoined_ranks,
         lambda: own_batches([]),
         on_first_rank(lambda: None),
         lambda: RunFolder("unused", {}).stage("data", lambda: None),

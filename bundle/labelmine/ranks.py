@@ -55,7 +55,7 @@ def join_ranks(backend: str | None = None) -> str:
     return f"cuda:{local_rank}" if backend == "nccl" else "cpu"
 
 
-def refuse_strangers() -> None:
+def refuse_unjoined_ranks() -> None:
     """Stop ranks that have not joined each other: each would do all the work and write over the others' files.
 
     Raises:
@@ -88,7 +88,7 @@ def on_first_rank(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        refuse_strangers()
+        refuse_unjoined_ranks()
         result = function(*args, **kwargs) if idist.get_rank() == 0 else None
         return cast(T, gathered(result)[0])
 
@@ -106,7 +106,7 @@ def own_batches(loader: Iterable[T]) -> Iterable[T]:
         >>> list(own_batches([["a", "b"], ["c"]]))
         [['a', 'b'], ['c']]
     """
-    refuse_strangers()
+    refuse_unjoined_ranks()
     rank, ranks = idist.get_rank(), idist.get_world_size()
     if ranks == 1:
         return loader

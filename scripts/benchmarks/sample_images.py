@@ -58,19 +58,19 @@ class Batch:
     Attributes:
         seed: Of its noise.
         lesion: What inpainting keeps, gold in [-1, 1] around holes for new lesions.
-        told: What the network is told besides noisy images and times.
+        conditioning: What the network takes besides noisy images and times.
     """
 
     seed: int
     lesion: KeepKnown
-    told: dict[str, Tensor]
+    conditioning: dict[str, Tensor]
 
 
 class Way:
     """One way to make images: each call makes the next batch.
 
     Args:
-        generator: Whose network is asked.
+        generator: Whose network makes them.
         batches: What to make.
         draw: Returns (B, C, S, S) images in [-1, 1] of a network and a batch.
     """
@@ -89,7 +89,7 @@ class Way:
 
         def network(noisy: Tensor, times: Tensor) -> Tensor:
             self.calls += 1
-            answer: Tensor = self.generator(noisy, times, **batch.told)
+            answer: Tensor = self.generator(noisy, times, **batch.conditioning)
             return answer
 
         self.made.append(self.draw(network, batch))
@@ -126,10 +126,10 @@ def load(path: str, images: ImageSet, bfloat16: bool = False) -> tuple[Generator
     Raises:
         DataError: It was.
     """
-    generator, told = Generator.load(path, bfloat16)
-    if told.get("trained_on") != gold_digests(images):
+    generator, spec = Generator.load(path, bfloat16)
+    if spec.get("trained_on") != gold_digests(images):
         raise DataError(f"{Path(path).name} was trained on other gold. Give --dataset_dir and --split_file of its run")
-    return generator, int(told.get("seed", 0))
+    return generator, int(spec.get("seed", 0))
 
 
 def batches_of(
@@ -142,11 +142,11 @@ def batches_of(
         rows = [views[number % len(views)] for number in range(seed * batch_size, (seed + 1) * batch_size)]
         image, label = (torch.stack([row[key] for row in rows]).to(device) for key in ("image", "label"))
         masks = deformed((label > 0).float(), seed).to(device)
-        told = {"masks": masks} if generator.content == "images_on_masks" else {}
+        conditioning = {"masks": masks} if generator.content == "images_on_masks" else {}
         if kinds:
-            told["clusters"] = torch.tensor([kinds[row["id"]] for row in rows], device=device)
+            conditioning["clusters"] = torch.tensor([kinds[row["id"]] for row in rows], device=device)
         lesion = new_lesion(image, label, masks, generator.content == "pairs")
-        batches.append(Batch(seed, lesion, told))
+        batches.append(Batch(seed, lesion, conditioning))
     return batches
 
 
@@ -156,8 +156,8 @@ def ways_of(generator: Generator, batches: Sequence[Batch], args: argparse.Names
     def few(steps: int, inpaint: bool = False, **knobs: Any) -> Way:
         def draw(network: Network, batch: Batch) -> Tensor:
             gold, steering = batch.lesion.images, [batch.lesion] if inpaint else []
-            told = {"seed": batch.seed, "device": gold.device, "progress": False}
-            return sample(network, generator.process, gold.shape, steps, steering, **knobs, **told)
+            fixed = {"seed": batch.seed, "device": gold.device, "progress": False}
+            return sample(network, generator.process, gold.shape, steps, steering, **knobs, **fixed)
 
         return Way(generator, batches, draw)
 
@@ -217,7 +217,7 @@ def measure(
     first = way.batches[0]
     with torch.no_grad():  # the warm-up: one call, as a whole sampling of 1000 would take as long as a round
         image = first.lesion.images
-        way.generator(image, torch.ones(len(image), dtype=torch.long, device=image.device), **first.told)
+        way.generator(image, torch.ones(len(image), dtype=torch.long, device=image.device), **first.conditioning)
     seconds = time_side_by_side(ways, rounds, warm_up=0)
     real = features(gold)
     distance = {name: frechet_distance(features(way.images), real) for name, way in ways.items()}

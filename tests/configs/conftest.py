@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import torch
 from labelmine.bundle import bundle_root
 from labelmine.errors import LabelmineError
 from labelmine.teachers import CompactTeacher, save_compact_teacher
+from makers import metrics_of
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text())
-        return found
+        return metrics_of(self.folder)
 
 
 @pytest.fixture(scope="session")

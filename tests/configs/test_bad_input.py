@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,9 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 from labelmine.errors import DataError, LabelmineError, WeightsError
+from makers import RunsCode, metrics_of
 
 PhantomFolder = Callable[..., Path]
-
-
-def metrics_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
-    return found
 
 
 def dicom_without_pixels(path: Path) -> None:
@@ -132,14 +126,6 @@ def test_all_masks_empty(
         Image.fromarray(np.zeros((48, 48), np.uint8)).save(path)
     with refused(DataError, r"empty|no foreground"):
         run_config("train", dataset_dir=str(root), output_dir=str(tmp_path / "out"), **quick)
-
-
-class RunsCode:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.path),)
 
 
 @pytest.mark.parametrize("knob", ["teacher_weights", "encoder_weights"])

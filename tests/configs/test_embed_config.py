@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from monai.bundle import ConfigParser
 import labelmine.teachers
 from labelmine.errors import ConfigError
 from labelmine.teachers import CompactTeacher
+from makers import embedding_chunks, metrics_of
 
 
 @pytest.fixture
@@ -21,15 +21,6 @@ def knobs(tmp_path: Path, phantom_folder: Callable[..., Path], teacher_file: str
         "image_size": 64, "batch_size": 4, "embedding_cache": str(tmp_path / "cache"), "device": "cpu",
         "output_dir": str(tmp_path / "embed"),
     }  # fmt: skip
-
-
-def metrics_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
-    return found
-
-
-def chunks(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*/*") if path.name != "zarr.json")
 
 
 def test_fill_go_on_and_use(
@@ -47,11 +38,11 @@ def test_fill_go_on_and_use(
     assert metrics["seconds"]["embed"] >= 0
     assert "10 images, 0.03 MiB each: 0.00 GiB" in caplog.text
     assert "min for the 2 left" in caplog.text
-    assert len(chunks(tmp_path / "cache")) == 10
+    assert len(embedding_chunks(tmp_path / "cache")) == 10
 
-    for path in chunks(tmp_path / "cache")[:3]:  # as if it had been killed there
+    for path in embedding_chunks(tmp_path / "cache")[:3]:  # as if it had been killed there
         path.unlink()
-    chunks(tmp_path / "cache")[0].write_bytes(b"torn")
+    embedding_chunks(tmp_path / "cache")[0].write_bytes(b"torn")
     run_config("embed", **knobs)
     again = metrics_of(tmp_path / "embed")["embedding_cache"]
     assert (again["hits"], again["misses"], again["damaged"], again["bytes"]) == (6, 4, 1, size)
@@ -137,7 +128,7 @@ def test_what_does_not_fit_is_said_and_the_run_goes_on(
     cache = metrics_of(tmp_path / "embed")["embedding_cache"]
     assert cache["misses"] == 10
     assert cache["evicted"] > 0
-    assert sum(path.stat().st_size for path in chunks(tmp_path / "cache")) == cache["bytes"] <= 1e5
+    assert sum(path.stat().st_size for path in embedding_chunks(tmp_path / "cache")) == cache["bytes"] <= 1e5
     assert "embeddings of 10 images take 0.000328 GB, above the limit of 0.0001 GB" in caplog.text
     assert "Give --cache_gb 1, to this and to the later run." in caplog.text
     assert "the cache's disk has 0 GB free" in caplog.text

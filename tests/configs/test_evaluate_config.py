@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +13,7 @@ from PIL import Image
 from labelmine.errors import ConfigError, DataError
 from labelmine.workflows import Predictor, find_images
 from labelmine.workflows.prediction import evaluate
-
-
-def metrics_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
-    return found
+from makers import metrics_of
 
 
 @pytest.mark.parametrize("refine", [False, True])

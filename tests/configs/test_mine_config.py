@@ -14,15 +14,7 @@ from labelmine.errors import ConfigError, WeightsError
 from labelmine.handlers import PseudoLabeling
 from labelmine.networks import Student
 from labelmine.teachers import CompactTeacher, save_compact_teacher
-
-
-def metrics_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
-    return found
-
-
-class Killed(BaseException):
-    """Stands for a kill; nothing catches it."""
+from makers import Killed, metrics_of
 
 
 def without_times(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -229,7 +221,7 @@ def test_corrected_masks_come_back_as_gold(
     for name in ranked["id"][:2]:
         shutil.copy(first / "labels" / "masks" / f"{name}.png", corrected)
     run_config("mine", **knobs, output_dir=str(second), corrections=str(corrected))
-    before, after = (json.loads((run / "metrics.json").read_text()) for run in (first, second))
+    before, after = (metrics_of(run) for run in (first, second))
     assert after["n_corrected"] == 2
     assert after["n_gold"] == before["n_gold"] + 2
     assert after["n_unlabeled"] == before["n_unlabeled"] - 2

@@ -19,6 +19,7 @@ from torch import nn
 from labelmine.bundle import bundle_root
 from labelmine.data import write_phantom_set
 from labelmine.networks import Student
+from makers import metrics_of
 
 Torchrun = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -95,7 +96,7 @@ def test_mine_as_documented(torchrun: Any, phantom_folder: Any, tmp_path: Path) 
     data = ["--dataset_dir", phantom_folder(16, size=64), "--output_dir", out]
     done = torchrun("-m", "monai.bundle", "run", "--config_file", files, *data, *knobs)
 
-    metrics = json.loads((out / "metrics.json").read_text())
+    metrics = metrics_of(out)
     assert metrics["n_unlabeled"] == len(lines(out)) == len(masks(out)) > 0
     assert not list((out / "labels").glob("manifest.*.jsonl"))
     for stage in ("supervised", "mined"):
@@ -129,7 +130,7 @@ def test_embed_is_shared(torchrun: Any, phantom_folder: Any, tmp_path: Path) -> 
     files = "['configs/embed.yaml','configs/multi_gpu.yaml']"
     knobs = ["--dataset_dir", phantom_folder(7), "--output_dir", tmp_path, "--embedding_cache", tmp_path / "cache"]
     torchrun("-m", "monai.bundle", "run", "--config_file", files, "--image_size", 64, "--batch_size", 2, *knobs)
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    metrics = metrics_of(tmp_path)
     assert (metrics["embedding_cache"]["misses"], metrics["embedding_cache"]["hits"]) == (7, 0), "by all ranks together"
     assert len([path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix != ".json"]) == 7
 
@@ -362,7 +363,7 @@ def test_two_ranks_train_one_student(two_ranks: Path) -> None:
     assert Student.load(two_ranks / "unbroken" / "best.safetensors")[1]["image_size"] == 64
 
     continuous = two_ranks / "continuous"
-    metrics = json.loads((continuous / "metrics.json").read_text())
+    metrics = metrics_of(continuous)
     lines = (continuous / "labels" / "manifest.jsonl").read_text().splitlines()
     assert len(lines) == len({json.loads(line)["id"] for line in lines}) == metrics["n_unlabeled"] > 0
     quality = pd.read_csv(continuous / "mined" / "label_history.csv")

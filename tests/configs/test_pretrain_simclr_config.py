@@ -22,12 +22,9 @@ from labelmine.networks import Student
 from labelmine.pretrain import SimCLR
 from labelmine.weights import load_state_dict_safely
 from labelmine.workflows import RunFolder, finish_pretraining, starting_weights
+from makers import Killed, metrics_of
 
 PhantomFolder = Callable[..., Path]
-
-
-class Killed(BaseException):
-    """Stands for a kill at any moment."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +57,7 @@ def pretrained(
 
 def test_files_and_metrics(pretrained: Any) -> None:
     folder = pretrained[0]
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = metrics_of(folder)
     split = json.loads((folder / "split.json").read_text())
     assert metrics["dataset"] == "phantom"
     assert metrics["n_images"] == len(split["train"]) + len(split["unlabeled"])
@@ -199,7 +196,7 @@ def test_nothing_learnt_is_warned_of(
     images = ImageSet("set", tmp_path, [], ClassMap(), None, -1, {})
     finish_pretraining(RunFolder(tmp_path, {}), images, SimCLR("resnet18"), seed=0, batch_size=4)
     assert any("learnt next to nothing" in record.message for record in caplog.records) == warned
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    metrics = metrics_of(tmp_path)
     assert (metrics["epochs"], metrics["loss"], metrics["accuracy"]) == (2, 2.0, accuracy)
 
 

@@ -19,6 +19,7 @@ from labelmine.labelers import ReferenceLabeler
 from labelmine.quality import AreaRange, Gate, Verdict
 from labelmine.teachers import CompactTeacher, save_compact_teacher
 from labelmine.workflows import Replay, find_images, open_run, student_loader, view_dataset
+from makers import metrics_of
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def outcomes(tmp_path: Path) -> dict[str, Any]:
 def test_every_label_of_a_run_comes_out_the_same(knobs: dict[str, Any], tmp_path: Path, run_config: Any) -> None:
     before = {path: path.read_bytes() for path in sorted(Path(knobs["run_dir"]).rglob("*")) if path.is_file()}
     run_config("replay", **knobs)
-    metrics = json.loads((tmp_path / "replay" / "metrics.json").read_text())
+    metrics = metrics_of(tmp_path / "replay")
     assert (metrics["equal"], metrics["different"], metrics["not_replayable"]) == (80, 0, 0)
     assert metrics["n_labels"] == 80
     assert any((Path(knobs["run_dir"]) / "labels" / "masks").iterdir())

@@ -15,6 +15,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 import labelmine.teachers
 from labelmine.errors import ConfigError, DataError
 from labelmine.teachers import SamTeacher
+from makers import metrics_of
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_search_and_use_what_was_found(
     rows = pd.read_csv(out / "trials_per_image.csv")
     validation = json.loads((mined.folder / "split.json").read_text())["val"]
     assert set(rows["id"]) <= set(validation)
-    metrics = json.loads((out / "metrics.json").read_text())
+    metrics = metrics_of(out)
     assert (metrics["dataset"], metrics["n_images"], metrics["n_trials"]) == ("phantom", 6, 4)
     assert metrics["embedding_cache"]["misses"] <= 6  # each image was encoded once at most
     assert metrics["student"]["dice"]["n"] == 6

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from monai.bundle import ConfigWorkflow
 
 from labelmine.bundle import bundle_root
 from labelmine.errors import ConfigError
+from makers import metrics_of
 
 METADATA = str(bundle_root() / "configs" / "metadata.json")
 
@@ -22,11 +22,6 @@ def trained(
     knobs = {**small, "max_epochs": 1, "output_dir": str(folder)}
     run_config("train", **knobs)
     return folder, knobs
-
-
-def metrics_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
-    return found
 
 
 def test_files_and_metrics(trained: Any) -> None:

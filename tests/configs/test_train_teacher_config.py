@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from labelmine.errors import ConfigError
 from labelmine.teachers import build_compact_teacher
+from makers import metrics_of
 
 
 def test_two_steps_on_phantoms(tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any) -> None:
@@ -18,7 +18,7 @@ def test_two_steps_on_phantoms(tmp_path: Path, phantom_folder: Callable[..., Pat
     teacher = build_compact_teacher(str(tmp_path / "out" / "teacher.safetensors"))
     assert teacher.image_size == 64
     assert len(teacher.trained_on) == 4, "made images need not be remembered, real ones must"
-    exam_figures = json.loads((tmp_path / "out" / "metrics.json").read_text())["exam"]
+    exam_figures = metrics_of(tmp_path / "out")["exam"]
     assert 0 <= exam_figures["dice"]["mean"] <= 1
 
 

@@ -6,16 +6,12 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from labelmine.data import Item, read_image
 from labelmine.data.dicom import read_dicom
 from labelmine.errors import DataError
-
-
-def dicom_file(name: str) -> Path:
-    return Path(str(get_testdata_file(name, download=False)))
+from makers import dicom_file
 
 
 def changed(tmp_path: Path, name: str = "CT_small.dcm", **attributes: Any) -> Path:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from scipy.spatial.transform import Rotation
 
@@ -25,10 +24,7 @@ from labelmine.data.headers import (
     without_suffix,
 )
 from labelmine.errors import DataError
-
-
-def dicom_file(name: str) -> Path:
-    return Path(str(get_testdata_file(name, download=False)))
+from makers import dicom_file
 
 
 def write_nifti(path: Path, shape: tuple[int, ...]) -> Path:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,7 @@ from ignite.engine import Engine, Events
 
 from labelmine.errors import WeightsError
 from labelmine.handlers import Resume
-
-
-class Killed(BaseException):
-    """Stands for a kill at any moment."""
+from makers import Killed, RunsCode
 
 
 def killed_at(iteration: int, toy: Any) -> None:
@@ -81,14 +77,6 @@ def test_early_stopped_run_stays_stopped(toy: Callable[..., Any]) -> None:
 def test_checkpoint_is_replaced_whole(toy: Callable[..., Any], tmp_path: Path) -> None:
     toy().run()
     assert sorted(path.name for path in (tmp_path / "toy").iterdir()) == ["checkpoint.pt", "history.csv"]
-
-
-class RunsCode:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.path),)
 
 
 def test_checkpoint_with_code_is_refused_and_not_run(toy: Callable[..., Any], tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import zipfile
 from pathlib import Path
@@ -12,16 +11,12 @@ import pytest
 
 from labelmine.bundle import bundle_root
 from labelmine.errors import ConfigError
+from makers import loaded_script
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_bundle", bundle_root() / "scripts" / "build_bundle.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded_script("build_bundle")
 
 
 @pytest.fixture

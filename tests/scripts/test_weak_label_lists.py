@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -10,21 +9,16 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
-from labelmine.bundle import bundle_root
 from labelmine.data import Item, prepare_image_set
 from labelmine.errors import ConfigError, DataError
+from makers import loaded_script
 
 ROLES = {**{f"g{n}": "gold" for n in range(6)}, "w0": "weak", "w1": "weak", **{f"o{n}": "other" for n in range(4)}}
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("lists", bundle_root() / "scripts" / "weak_label_lists.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded_script("weak_label_lists")
 
 
 def items(names: Sequence[str] = tuple(ROLES), without: Sequence[str] = ()) -> list[Item]:

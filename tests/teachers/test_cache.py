@@ -21,6 +21,7 @@ from labelmine.errors import ConfigError
 from labelmine.teachers.cache import CHECKSUM_BYTES, EmbeddingCache
 from labelmine.teachers.cache_storage import TORN_AFTER, cache_folder
 from labelmine.teachers.image_key import image_key
+from makers import embedding_chunks
 
 SHAPE = (4, 3, 3)
 BYTES = 2 * 4 * 3 * 3 + CHECKSUM_BYTES
@@ -45,10 +46,6 @@ def there(cache: EmbeddingCache, numbers: range, fingerprint: str = "teacher") -
     return [n for n, value in found if value is not None]
 
 
-def chunks(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*/*") if path.name != "zarr.json")
-
-
 def test_what_was_written_comes_back_bit_for_bit_in_another_run(tmp_path: Path) -> None:
     cache = EmbeddingCache(tmp_path / "cache")
     assert there(cache, range(3)) == []
@@ -56,13 +53,13 @@ def test_what_was_written_comes_back_bit_for_bit_in_another_run(tmp_path: Path) 
     again = EmbeddingCache(tmp_path / "cache")
     assert there(again, range(4)) == [0, 1, 2]
     assert again.size == cache.size == 3 * BYTES
-    assert sum(path.stat().st_size for path in chunks(tmp_path / "cache")) == 3 * BYTES
+    assert sum(path.stat().st_size for path in embedding_chunks(tmp_path / "cache")) == 3 * BYTES
     assert again.statistics.damaged == 0
 
 
 def test_one_file_an_image_in_a_folder_for_its_owner_alone(tmp_path: Path) -> None:
     fill(EmbeddingCache(tmp_path / "cache"), range(2))
-    assert len(chunks(tmp_path / "cache")) == 2
+    assert len(embedding_chunks(tmp_path / "cache")) == 2
     assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
     (description,) = tmp_path.glob("cache/*/zarr.json")
     attributes = zarr.open_array(LocalStore(tmp_path / "cache"), path=description.parent.name, mode="r").attrs
@@ -90,7 +87,7 @@ def test_key_is_the_content() -> None:
 def test_a_damaged_embedding_is_counted_and_made_again(tmp_path: Path, damage: str) -> None:
     cache = EmbeddingCache(tmp_path)
     fill(cache, range(1))
-    (chunk,) = chunks(tmp_path)
+    (chunk,) = embedding_chunks(tmp_path)
     content = bytearray(chunk.read_bytes())
     content[30] ^= 1
     broken = {"flipped": content, "truncated": content[:20], "empty": b"", "other length": content + b"\0" * 8}
@@ -105,7 +102,7 @@ def test_a_damaged_embedding_is_counted_and_made_again(tmp_path: Path, damage: s
 def test_a_removed_embedding_is_missing_but_not_damaged(tmp_path: Path) -> None:
     cache = EmbeddingCache(tmp_path)
     fill(cache, range(2))
-    chunks(tmp_path)[0].unlink()
+    embedding_chunks(tmp_path)[0].unlink()
     assert len(there(cache, range(2))) == 1
     assert cache.statistics.damaged == 0
 
@@ -113,7 +110,7 @@ def test_a_removed_embedding_is_missing_but_not_damaged(tmp_path: Path) -> None:
 def test_values_that_are_not_finite_count_as_damage(tmp_path: Path) -> None:
     cache = EmbeddingCache(tmp_path)
     fill(cache, range(1))
-    array = zarr.open_array(cache.store, path=chunks(tmp_path)[0].parent.name, mode="r+")
+    array = zarr.open_array(cache.store, path=embedding_chunks(tmp_path)[0].parent.name, mode="r+")
     row = image_key(image(0)).row
     values = embedding(0).numpy()
     values[0, 0, 0] = float("inf")
@@ -126,7 +123,7 @@ def test_values_that_are_not_finite_count_as_damage(tmp_path: Path) -> None:
 def test_what_is_not_finite_is_not_kept(tmp_path: Path, value: float) -> None:
     cache = EmbeddingCache(tmp_path)
     cache.write("teacher", image_key(image(0)), torch.full(SHAPE, value).half())
-    assert chunks(tmp_path) == []
+    assert embedding_chunks(tmp_path) == []
     assert cache.writable
 
 
@@ -159,7 +156,7 @@ def test_eviction_keeps_the_limit_and_drops_at_random(tmp_path: Path) -> None:
     state, generator = random.getstate(), torch.get_rng_state()
     for number in range(60):
         fill(cache, range(number, number + 1))
-        assert sum(path.stat().st_size for path in chunks(tmp_path)) <= 20 * BYTES
+        assert sum(path.stat().st_size for path in embedding_chunks(tmp_path)) <= 20 * BYTES
     kept = there(cache, range(60))
     assert len(kept) * BYTES == cache.size
     assert cache.statistics.evicted == 60 - len(kept)
@@ -175,14 +172,14 @@ def test_the_limit_is_for_all_teachers_and_all_processes_together(tmp_path: Path
     for number in range(80):
         for n, cache in enumerate(caches):
             fill(cache, range(number, number + 1), f"teacher {n}")
-    assert len(chunks(tmp_path)) <= 100 + 3 * 5  # each may be a twentieth of the limit behind
-    assert len({path.parent for path in chunks(tmp_path)}) == 3
+    assert len(embedding_chunks(tmp_path)) <= 100 + 3 * 5  # each may be a twentieth of the limit behind
+    assert len({path.parent for path in embedding_chunks(tmp_path)}) == 3
 
 
 def test_a_limit_below_one_embedding_keeps_nothing_and_goes_on(tmp_path: Path) -> None:
     cache = EmbeddingCache(tmp_path, max_bytes=1)
     fill(cache, range(3))
-    assert (chunks(tmp_path), cache.size, cache.statistics.evicted) == ([], 0, 3)
+    assert (embedding_chunks(tmp_path), cache.size, cache.statistics.evicted) == ([], 0, 3)
 
 
 def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
@@ -195,7 +192,7 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
 
 def test_halves_of_killed_writes_are_removed_but_not_of_living_ones(tmp_path: Path) -> None:
     fill(EmbeddingCache(tmp_path), range(1))
-    folder = chunks(tmp_path)[0].parent
+    folder = embedding_chunks(tmp_path)[0].parent
     old, fresh = folder / "1.0.0.abc.partial", folder / "2.0.0.abc.partial"
     for path in (old, fresh):
         path.write_bytes(b"half")
@@ -217,7 +214,7 @@ def test_other_stores_than_folders(place: str | MemoryStore) -> None:
 
 def test_file_urls_are_folders(tmp_path: Path) -> None:
     fill(EmbeddingCache(f"file://{tmp_path}/cache"), range(1))
-    assert len(chunks(tmp_path / "cache")) == 1
+    assert len(embedding_chunks(tmp_path / "cache")) == 1
 
 
 def test_places_of_no_use_are_refused() -> None:
@@ -287,4 +284,4 @@ def test_processes_write_the_same_and_other_images_at_once(tmp_path: Path) -> No
     cache = EmbeddingCache(tmp_path)
     assert there(cache, range(31)) == list(range(30))
     assert cache.size == 30 * BYTES
-    assert sync(cache.store.exists(f"{chunks(tmp_path)[0].parent.name}/zarr.json"))
+    assert sync(cache.store.exists(f"{embedding_chunks(tmp_path)[0].parent.name}/zarr.json"))

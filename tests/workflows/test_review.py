@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from labelmine.data import ImageSet, LabelStore, prepare_image_set, read_label
-from labelmine.data.corrections import read_corrections
-from labelmine.data.cvat import read_cvat_xml
 from labelmine.data.phantom import phantom
 from labelmine.errors import ConfigError, DataError
+from labelmine.exchange import corrections_reader, read_corrections
+from labelmine.exchange.cvat import decode_cvat_xml
 from labelmine.networks import Student
 from labelmine.workflows.prediction import Predictor
 from labelmine.workflows.review import image_embeddings, review_run, write_review
@@ -68,7 +68,7 @@ def test_ranked_table_and_folders(images: ImageSet, predictor: Predictor, tmp_pa
     assert table["reason"][0] == "rejected: score too low"
 
     chosen = table["id"][:3].tolist()
-    shapes = read_cvat_xml((tmp_path / "run" / "labels" / "review" / "cvat" / "annotations.xml").read_bytes())
+    shapes = decode_cvat_xml((tmp_path / "run" / "labels" / "review" / "cvat" / "annotations.xml").read_bytes())
     assert list(shapes) == [f"{name}.png" for name in chosen]
     for item in images.unlabeled:
         if item["id"] in chosen:
@@ -176,7 +176,10 @@ def test_real_ultrasounds_come_back_as_gold(predictor: Predictor, shared_data: P
                 gold = read_label(item, item["dropped_label"], images.classes)
                 assert (read_label(item, found.masks[item["id"]], images.classes) == gold).all()
     corrected = prepare_image_set(
-        str(dataset), str(tmp_path / "next"), labeled_fraction=0.3, corrections=str(review / "slicer")
+        str(dataset),
+        str(tmp_path / "next"),
+        labeled_fraction=0.3,
+        corrections=corrections_reader(str(review / "slicer")),
     )
     assert corrected.summary["n_corrected"] == 3
     assert corrected.test == images.test

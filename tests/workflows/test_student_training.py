@@ -28,6 +28,7 @@ from labelmine.workflows import (
     student_trainer,
     view_dataset,
 )
+from makers import Killed
 
 KEYS = ("image", "label", "weight")
 
@@ -58,10 +59,6 @@ def plan(exclusive: bool = False, **knobs: Any) -> TrainingPlan:
 def loaders(images: ImageSet) -> tuple[Any, Any]:
     train = student_loader(view_dataset(images.train, images, 64), 2, steps=2)
     return train, student_loader(view_dataset(images.val, images, 64), 2, shuffle=False)
-
-
-class Killed(BaseException):
-    pass
 
 
 def train(images: ImageSet, folder: Path, kill_at: int | None = None) -> Student:

@@ -27,7 +27,7 @@ def read_dicom(path: Path, frame: int | None = None, window: Window | None = Non
     Args:
         path: DICOM file, any transfer syntax that the installed pydicom plugins decode.
         frame: Index of the frame; ``None`` for a single-frame file.
-        window: (center, width) in the file's units (Hounsfield units for CT); ignored for colour.
+        window: (centre, width) in the file's units (Hounsfield units for CT); ignored for colour.
 
     Returns:
         (H, W) or (H, W, 3) float32 in [0, 1].

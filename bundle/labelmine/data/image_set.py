@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labelmine.data.classes import ClassMap, ClassSpec
-from labelmine.data.corrections import Corrections, place_corrections, read_corrections
+from labelmine.data.corrections import Corrections, ReadCorrections, place_corrections
 from labelmine.data.duplicates import Pair, near_duplicates
 from labelmine.data.integrity import CheckedItems, check_items, write_quarantine
 from labelmine.data.intensities import Window
@@ -39,7 +39,7 @@ class ImageSet:
         root: Folder that image names in files are relative to.
         items: All images in use, each with its split.
         classes: The classes and their mask values.
-        window: (center, width) that deep images are read with, or None.
+        window: (centre, width) that deep images are read with, or None.
         slice_axis: Axis along which volumes are cut.
         summary: Counts: ``n_gold`` (training), ``n_gold_val``, ``n_gold_test``, ``n_unlabeled``, ``n_held_out``
             (no gold, but of a validation or test group), ``n_quarantined``, ``n_near_duplicate_pairs``,
@@ -95,7 +95,7 @@ def prepare_image_set(
     slice_axis: int = -1,
     phantom_size: int = 96,
     phantom_count: int = 160,
-    corrections: str | None = None,
+    corrections: ReadCorrections | None = None,
     split_file: str | None = None,
 ) -> ImageSet:
     """Find, check and split the images of a run.
@@ -110,15 +110,15 @@ def prepare_image_set(
         val_fraction: Fraction of the groups with gold that validate, in (0, 1).
         test_fraction: Fraction of the groups with gold that test, in (0, 1).
         classes: Class names and values; None infers them from the masks.
-        window: (center, width) for images of more than 8 bits; None takes the file's own, else percentiles.
+        window: (centre, width) for images of more than 8 bits; None takes the file's own, else percentiles.
         slice_axis: Axis along which NIfTI volumes are cut.
         phantom_size: Height and width of phantom images in pixels.
         phantom_count: Number of phantom images, 10 or more: a fifth is training gold, a tenth validates, a fifth tests,
             half is unlabelled with its gold as ``dropped_label``.
-        corrections: Folder of corrected masks, see ``read_corrections``: their images become training gold, whatever
-            ``labeled_fraction`` hid. The split is drawn without them, so that a later run with more corrections is
-            examined on the same images; validation and test keep their gold. Copies of the masks are written to
-            ``output_dir/corrections``.
+        corrections: Reads corrected masks, see ``labelmine.exchange.corrections_reader``: their images become training
+            gold, whatever ``labeled_fraction`` hid. The split is drawn without them, so that a later run with more
+            corrections is examined on the same images; validation and test keep their gold. Copies of the masks are
+            written to ``output_dir/corrections``. None: there are none.
         split_file: ``split.json`` of another run with the same images: split as it did; seed and fractions then
             split nothing. None: draw.
 
@@ -233,11 +233,11 @@ def root_of(source: Path) -> Path:
     return source.absolute() if source.is_dir() else source.absolute().parent
 
 
-def _corrected(source: str, checked: CheckedItems, folder: Path, window: Window | None, slice_axis: int) -> Corrections:
+def _corrected(
+    read: ReadCorrections, checked: CheckedItems, folder: Path, window: Window | None, slice_axis: int
+) -> Corrections:
     """Read corrections; those that cannot be used join ``quarantine.csv``."""
-    lost = [row.id for row in checked.set_aside]
-    into = folder / CORRECTIONS_FOLDER
-    found = read_corrections(source, checked.items, checked.classes, into, window, slice_axis, lost)
+    found = read(checked, folder / CORRECTIONS_FOLDER, window, slice_axis)
     log_set_aside(found.set_aside)
     write_quarantine(folder / QUARANTINE_FILE_NAME, [*checked.set_aside, *found.set_aside])
     return found

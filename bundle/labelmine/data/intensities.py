@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-#: (center, width) in the units of the stored values, for example Hounsfield units.
+#: (centre, width) in the units of the stored values, for example Hounsfield units.
 Window = tuple[float, float]
 
 #: Percentiles that become 0 and 1 where nothing says what the values mean; they cut hot pixels and burnt-in marks.
@@ -50,5 +50,5 @@ def scale_by_window(values: np.ndarray, window: Window) -> np.ndarray:
         >>> scale_by_window(np.array([-160, 40, 240]), (40, 400)).tolist()
         [0.0, 0.5, 1.0]
     """
-    center, width = window
-    return scale_to_limits(values, center - width / 2, center + width / 2)
+    centre, width = window
+    return scale_to_limits(values, centre - width / 2, centre + width / 2)

@@ -79,7 +79,7 @@ class LoadItem(Transform):  # type: ignore[misc]  # MONAI is untyped
 
     Args:
         classes: Classes of the image set.
-        window: (center, width) in the file's units; ``None``: the file's own, else percentiles.
+        window: (centre, width) in the file's units; ``None``: the file's own, else percentiles.
         slice_axis: Axis along which NIfTI volumes are cut.
 
     Example:

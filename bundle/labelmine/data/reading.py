@@ -37,7 +37,7 @@ def read_image(item: Item, window: Window | None = None, slice_axis: int = -1) -
 
     Args:
         item: Item with ``image``, and ``frame`` for a frame or slice.
-        window: (center, width) in the file's units, for DICOM, NIfTI and pictures of more than 8 bits.
+        window: (centre, width) in the file's units, for DICOM, NIfTI and pictures of more than 8 bits.
         slice_axis: Axis along which NIfTI volumes are cut. Slices keep the array's axis order.
 
     Returns:

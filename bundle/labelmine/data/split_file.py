@@ -99,15 +99,15 @@ def _read(file: Path) -> tuple[dict[str, Split], list[Pair], dict[str, Any]]:
 def _refuse_changes(file: Path, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     changed = [name for name in now if earlier.get(name) != now[name]]
     if changed:
-        told = [
+        changes = [
             "the images, masks or groups found differ"
             if name == "dataset"
             else f"{name} was {earlier.get(name)}, is now {now[name]}"
             for name in changed
         ]
         raise DataError(
-            f"{file}: this folder holds a run on another split: {'; '.join(told)}. Use another output_dir, go back to "
-            f"the earlier settings, or delete {file.name} and what was trained on it"
+            f"{file}: this folder holds a run on another split: {'; '.join(changes)}. Use another output_dir, go back "
+            f"to the earlier settings, or delete {file.name} and what was trained on it"
         )
 
 

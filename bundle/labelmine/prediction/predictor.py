@@ -36,7 +36,7 @@ class Predictor:
     ) -> None:
         """Keep the student in evaluation mode."""
         self.student = student.eval()
-        self.asked: StudentNetwork = TestTimeAverage(student) if tta else student
+        self.network: StudentNetwork = TestTimeAverage(student) if tta else student
         self.image_size = image_size
         self.refine = refine
 
@@ -49,11 +49,11 @@ class Predictor:
     def probabilities(self, batch: dict[str, Tensor]) -> Tensor:
         """Return (B, K, S, S) probabilities of a batch of views."""
         if self.refine is None:
-            return predict(self.asked, batch, self.student.exclusive)
-        answer = self.refine(batch, self.asked)
+            return predict(self.network, batch, self.student.exclusive)
+        answer = self.refine(batch, self.network)
         if bool(answer.accepted.all()):
             return answer.mask
-        own = predict(self.asked, batch, self.student.exclusive)
+        own = predict(self.network, batch, self.student.exclusive)
         return torch.where(answer.accepted.reshape(-1, 1, 1, 1), answer.mask, own)
 
     def masks(

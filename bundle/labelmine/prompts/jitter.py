@@ -24,10 +24,10 @@ def jittered(prompts: Prompts, side: Tensor, fraction: float, size: tuple[int, i
         seed: Of the draw.
 
     Example:
-        >>> asked = Prompts(image_index=torch.tensor([0]), class_index=torch.tensor([0]),
+        >>> given = Prompts(image_index=torch.tensor([0]), class_index=torch.tensor([0]),
         ...                 boxes=torch.tensor([[8.0, 8.0, 24.0, 24.0]]))
-        >>> moved = jittered(asked, torch.tensor([16.0]), 0.1, (32, 32))
-        >>> bool(((moved.boxes - asked.boxes).abs() <= 1.6).all())
+        >>> moved = jittered(given, torch.tensor([16.0]), 0.1, (32, 32))
+        >>> bool(((moved.boxes - given.boxes).abs() <= 1.6).all())
         True
     """
     height, width = size

@@ -14,7 +14,7 @@ import pandas as pd
 from labelmine.atomic import write_whole
 from labelmine.data import ImageSet, Item, LabelStore, read_image
 from labelmine.errors import ConfigError
-from labelmine.export import ReviewCase, write_review_folders
+from labelmine.exchange import ReviewCase, write_review_folders
 from labelmine.prediction import Predictor, image_embeddings
 from labelmine.progress import progress
 from labelmine.quality.review import ReviewOrder, centred, rank_for_review

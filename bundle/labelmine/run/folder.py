@@ -14,7 +14,7 @@ import yaml
 
 from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError
-from labelmine.ranks import on_first_rank, refuse_strangers
+from labelmine.ranks import on_first_rank, refuse_unjoined_ranks
 from labelmine.run.files import CONFIG_FILE, SECONDS_FILE
 from labelmine.run.lock import lock_folder
 from labelmine.run.settings import changes
@@ -47,7 +47,7 @@ class RunFolder:
 
     def __init__(self, folder: str | Path, settings: Mapping[str, Any], workflow: str) -> None:
         """Take the folder up, or begin it."""
-        refuse_strangers()
+        refuse_unjoined_ranks()
         self.path = Path(folder).expanduser()
         self.settings = {"workflow": workflow, **json.loads(json.dumps(dict(settings), default=str))}
         self.path.mkdir(parents=True, exist_ok=True)

@@ -156,21 +156,21 @@ def _made(
     real = torch.stack([row["image"] for row in rows]).to(device)
     masked = generator.content != "images" and "label" in rows[0]
     labels = torch.stack([row["label"] for row in rows]).to(device) if masked else None
-    told: dict[str, Tensor] = {}
+    conditioning: dict[str, Tensor] = {}
     if generator.clusters:
-        told["clusters"] = torch.tensor([kinds[row["id"]] for row in rows], device=device)
+        conditioning["clusters"] = torch.tensor([kinds[row["id"]] for row in rows], device=device)
     steering: list[Steering] = [FollowStyle(real, recipe.style_factor, recipe.style)] if recipe.style else []
     drawn = None
     if labels is not None and (recipe.inpaint or generator.content == "images_on_masks"):
         drawn = deformed((labels > 0).float(), seed).to(device)
         if generator.content == "images_on_masks":
-            told["masks"] = drawn
+            conditioning["masks"] = drawn
     if recipe.inpaint:
         if labels is None or drawn is None:
             raise ConfigError("inpaint: a hole is made around a lesion, so masks are needed. Give --content pairs")
         steering.append(new_lesion(real, labels, drawn, generator.content == "pairs", recipe.hole_margin))
     made = sample(
-        partial(generator, **told),
+        partial(generator, **conditioning),
         generator.process,
         (len(ids), generator.image_channels, generator.image_size, generator.image_size),
         recipe.steps,

@@ -116,7 +116,7 @@ class Generator(nn.Module):
 
     def save(self, path: str | Path, **metadata: Any) -> None:
         """Write weights and what is needed to rebuild the generator as one safetensors file, atomically."""
-        told = {
+        spec = {
             "format": FORMAT,
             "class_names": self.class_names,
             "image_size": self.image_size,
@@ -127,11 +127,11 @@ class Generator(nn.Module):
             **metadata,
         }
         weights = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
-        write_whole(Path(path), save(weights, {"spec": json.dumps(told)}))
+        write_whole(Path(path), save(weights, {"spec": json.dumps(spec)}))
 
     @classmethod
     def load(cls, path: str | Path, bfloat16: bool = False) -> tuple[Generator, dict[str, Any]]:
-        """Return a saved generator in evaluation mode, and all that its file says.
+        """Return a saved generator in evaluation mode, and all that its file says of it.
 
         Args:
             path: The file.
@@ -141,12 +141,12 @@ class Generator(nn.Module):
             WeightsError: The file is missing, damaged or of another origin.
         """
         weights, metadata = load_state_dict_safely(path)
-        told = json.loads(metadata.get("spec", "{}"))
-        if told.get("format") != FORMAT:
+        spec = json.loads(metadata.get("spec", "{}"))
+        if spec.get("format") != FORMAT:
             raise WeightsError(
                 f"{Path(path).name}: expected a generator that synthesize.yaml trained, got another file."
             )
         names = ("class_names", "image_size", "content", "kind", "clusters", "channels", "attention", "res_blocks")
-        generator = cls(**{name: told[name] for name in names}, bfloat16=bfloat16)
+        generator = cls(**{name: spec[name] for name in names}, bfloat16=bfloat16)
         generator.network.load_state_dict(weights)
-        return generator.eval(), told
+        return generator.eval(), spec

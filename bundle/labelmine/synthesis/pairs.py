@@ -108,7 +108,7 @@ class PrepareNoise:
     def __call__(
         self, batch: Mapping[str, Any], device: torch.device | str, non_blocking: bool = False, **_: Any
     ) -> tuple[Tensor, Tensor, tuple[()], dict[str, Tensor]]:
-        """Return noisy images (B, C, S, S), velocities of the same shape, and what the network is told besides."""
+        """Return noisy images (B, C, S, S), velocities of the same shape, and what else the network takes."""
         parts = {key: batch[key].to(device, non_blocking=non_blocking) for key in ("image", "label") if key in batch}
         flips = torch.rand(2, len(parts["image"]), generator=self._generator) < 0.5
         for dim, chosen in zip((-2, -1), flips.to(device), strict=True):
@@ -116,9 +116,9 @@ class PrepareNoise:
         images = torch.cat([parts["image"], parts["label"]], 1) if self.content == "pairs" else parts["image"]
         times = self.process.draw_times(len(images), self._generator).to(device)
         noise = torch.randn(images.shape, generator=self._generator).to(images)
-        told = {"times": times}
+        conditioning = {"times": times}
         if self.kinds:
-            told["clusters"] = torch.tensor([self.kinds[name] for name in batch["id"]], device=device)
+            conditioning["clusters"] = torch.tensor([self.kinds[name] for name in batch["id"]], device=device)
         if self.content == "images_on_masks":
-            told["masks"] = (parts["label"] > 0).float()
-        return self.process.noised(images, noise, times), self.process.target(images, noise, times), (), told
+            conditioning["masks"] = (parts["label"] > 0).float()
+        return self.process.noised(images, noise, times), self.process.target(images, noise, times), (), conditioning

@@ -10,6 +10,7 @@ from monai.data import CacheDataset, DataLoader
 from monai.engines import SupervisedTrainer
 
 from labelmine.data import ImageSet, Item, prepare_image_set
+from labelmine.exchange import corrections_reader
 from labelmine.networks import Student
 from labelmine.run.folder import RunFolder
 from labelmine.run.knobs import SplitKnobs, StudentKnobs
@@ -30,7 +31,6 @@ OF_IMAGES = (
     "classes",
     "window",
     "slice_axis",
-    "corrections",
 )
 
 
@@ -64,8 +64,10 @@ class TrainingTask(Generic[K]):
     @cached_property
     def images(self) -> ImageSet:
         """The images: found, checked and split."""
-        given = {name: getattr(self.knobs, name) for name in OF_IMAGES if name in type(self.knobs).model_fields}
-        return self.folder.stage("data", lambda: prepare_image_set(**given, phantom_size=self.knobs.image_size))
+        knobs = self.knobs
+        given = {name: getattr(knobs, name) for name in OF_IMAGES if name in type(knobs).model_fields}
+        given["corrections"] = corrections_reader(getattr(knobs, "corrections", None))
+        return self.folder.stage("data", lambda: prepare_image_set(**given, phantom_size=knobs.image_size))
 
     @property
     def exclusive(self) -> bool:

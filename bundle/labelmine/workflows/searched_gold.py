@@ -14,6 +14,7 @@ from labelmine.atomic import write_whole
 from labelmine.data import ImageSet, Item, prepare_image_set
 from labelmine.data.split_file import SPLIT_FILE_NAME
 from labelmine.errors import ConfigError, DataError
+from labelmine.exchange import corrections_reader
 from labelmine.workflows.mining import BEST_FILE, STUDENTS
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def images_of_run(model_dir: str, dataset_dir: str | None, output_dir: str) -> I
         str(phantoms) if dataset_dir is None else dataset_dir,
         output_dir,
         **{key: settings[key] for key in SPLIT},
-        corrections=settings.get("corrections"),
+        corrections=corrections_reader(settings.get("corrections")),
     )
     return replace(images, name="phantom") if dataset_dir is None else images
 

@@ -71,7 +71,7 @@ class Labeling:
         task, items = self.task, self.task.images.items
         return PseudoLabeling(
             self.trusted,
-            task.predictor.asked,
+            task.predictor.network,
             task.batches(self.store.unfinished(items), self.knobs.num_workers),
             memory=InFiles(
                 self.store,

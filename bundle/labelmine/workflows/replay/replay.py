@@ -115,8 +115,8 @@ class Replay:
         """Say why a record cannot be replayed; nothing: it can."""
         if record["id"] not in self.run.items:
             return "its image is not in the image set"
-        asked = {"labeler", "blend"} & set(_drawn_by(record)) and record.get("labeler") != "self"
-        if self.again is None and asked and not _by_prompts(record):
+        by_labeler = {"labeler", "blend"} & set(_drawn_by(record)) and record.get("labeler") != "self"
+        if self.again is None and by_labeler and not _by_prompts(record):
             return f"labeler {record.get('labeler')}{_by_mask(record)}: prompts alone do not tell this label"
         sha256 = record.get("student_sha256", "")
         if _needs_student(record) and sha256 not in self.run.students:
@@ -153,12 +153,12 @@ class Replay:
     def _prompted(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:
         """Return (B, K, S, S) of the teacher's answers to the recorded prompts."""
         images: Tensor = batch["image"]
-        asked = Prompts.from_records([record["prompts"] for record in records]).to(self.device)
+        prompts = Prompts.from_records([record["prompts"] for record in records]).to(self.device)
         shape, size = (len(images), len(self.run.store.classes)), (images.shape[-2], images.shape[-1])
-        if not len(asked) or self.teacher is None:
+        if not len(prompts) or self.teacher is None:
             return images.new_zeros(*shape, *size)
-        answer = self.teacher.decode(self.teacher.encode(images), asked, size)
-        mask: Tensor = united(answer, asked, shape, self.run.exclusive) * (batch["weight"] > 0)
+        answer = self.teacher.decode(self.teacher.encode(images), prompts, size)
+        mask: Tensor = united(answer, prompts, shape, self.run.exclusive) * (batch["weight"] > 0)
         return mask
 
     def _asked_again(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:

@@ -93,8 +93,8 @@ def _run(job: CellJob) -> None:
 
 def reason(error: BaseException) -> str:
     """Return an error in one line; labelmine's own, where one is beneath MONAI's."""
-    told = labelmine_cause(error) or error
-    return f"{type(told).__name__}: {str(told).splitlines()[0] if str(told) else 'no message'}"
+    shown = labelmine_cause(error) or error
+    return f"{type(shown).__name__}: {str(shown).splitlines()[0] if str(shown) else 'no message'}"
 
 
 def _log_into(path: Path) -> None:
@@ -142,9 +142,9 @@ def _costs(job: CellJob) -> dict[str, Any]:
     spared = {"evaluate", "supervised"} if job.supervised else {"evaluate"}
     own = [value for stage, value in metrics["seconds"].items() if stage not in spared]
     cache = metrics.get("embedding_cache")
-    told = ("n_gold", "n_gold_val", "n_unlabeled", "kept", "pseudo_labels", "warnings")
+    copied = ("n_gold", "n_gold_val", "n_unlabeled", "kept", "pseudo_labels", "warnings")
     return {
-        **{key: metrics.get(key) for key in told},
+        **{key: metrics.get(key) for key in copied},
         "steps": _steps(job),
         "seconds": round(shared + sum(own), 1),
         "teacher_calls": cache["hits"] + cache["misses"] if cache else None,

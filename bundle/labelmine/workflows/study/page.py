@@ -97,14 +97,14 @@ class StudyPage:
 
     def _rows(self, cell: Cell) -> list[dict[str, Any]]:
         facts = self._facts(cell)
-        told = ("n_gold", "n_gold_val", "n_unlabeled", "steps", "seconds", "peak_memory_mb", "teacher_calls", "kept")
+        copied = ("n_gold", "n_gold_val", "n_unlabeled", "steps", "seconds", "peak_memory_mb", "teacher_calls", "kept")
         row = {
             "method": cell.method.key,
             "title": cell.method.title,
             "fraction": self._fraction(cell),
             "seed": cell.seed,
         }
-        row |= {key: facts.get(key) for key in told} | {"folder": str(cell.folder)}
+        row |= {key: facts.get(key) for key in copied} | {"folder": str(cell.folder)}
         return [{**row, "test_set": name} for name in (TEST, *(images.name for images in self.study.images.external))]
 
     def _fraction(self, cell: Cell) -> float:
@@ -155,8 +155,8 @@ class StudyPage:
         """Say which external sets a compact teacher was trained on; what other teachers saw is not known."""
         shared = self.study.knobs.get("teacher_weights")
         mining = [cell.method for cell in self.study.cells if cell.method.mines]
-        asked = [m for m in mining if not any("teacher_" in o for o in (*self.study.overlays, *m.overlays))]
-        names = {name for method in asked if (name := method.knobs.get("teacher_weights", shared))}
+        with_teacher = [m for m in mining if not any("teacher_" in o for o in (*self.study.overlays, *m.overlays))]
+        names = {name for method in with_teacher if (name := method.knobs.get("teacher_weights", shared))}
         lines = []
         for teacher in map(build_compact_teacher, sorted(names) if self.study.images.external else ()):
             for images in self.study.images.external:
@@ -182,9 +182,9 @@ def environment(study: Study) -> dict[str, str]:
 
 def _revision() -> str:
     """Return the checkout's revision, marked where files differ from it; of an installed package nothing is known."""
-    asked = ["git", "-C", str(bundle_root()), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
+    command = ["git", "-C", str(bundle_root()), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
     try:
-        told = subprocess.run(asked, capture_output=True, text=True, check=True)
+        described = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown (not a git checkout)"
-    return told.stdout.strip()
+    return described.stdout.strip()

@@ -132,7 +132,7 @@ class Study:
         )
         failures = run_cells([c for c in chosen if self.applies(c)], work, self.given.workers)
         if cell is not None and failures:  # a job array must see that its job failed; else the page names the cells
-            raise LabelmineError("; ".join(f"{lost.name}: {told}" for lost, told in failures.items()))
+            raise LabelmineError("; ".join(f"{lost.name}: {reason}" for lost, reason in failures.items()))
         return failures
 
     def folder(self, cell: Cell) -> Path:
@@ -150,8 +150,8 @@ class Study:
     def error(self, cell: Cell) -> str:
         """Return why a cell failed."""
         path = self.folder(cell) / ERROR_FILE
-        told = path.read_text(encoding="utf-8") if path.is_file() else "its process was killed (out of memory?)"
-        return f"{told}; more in {cell.folder}/log.txt"
+        reason = path.read_text(encoding="utf-8") if path.is_file() else "its process was killed (out of memory?)"
+        return f"{reason}; more in {cell.folder}/log.txt"
 
     def job(self, cell: Cell, worker: int = 0) -> CellJob:
         """Return what the cell's process has to do."""

@@ -63,7 +63,7 @@ class CandidateStage:
             write_table(path, pd.DataFrame(rows))
 
     def _generator(self) -> Generator:
-        generator, told = Generator.load(self.generator_file, self.task.knobs.bfloat16)
+        generator, spec = Generator.load(self.generator_file, self.task.knobs.bfloat16)
         name, size = self.generator_file.name, self.task.knobs.generator_size
         if generator.image_size != size:
             raise ConfigError(
@@ -71,8 +71,8 @@ class CandidateStage:
                 f"--generator_size {generator.image_size}, or train another generator (leave out --generator_file)"
             )
         own = gold_digests(self.task.images)
-        if told.get("trained_on") != own:
-            other = set(told.get("trained_on", [])) ^ set(own)
+        if spec.get("trained_on") != own:
+            other = set(spec.get("trained_on", [])) ^ set(own)
             raise DataError(
                 f"{name} was trained on other gold than this run's student has ({len(other)} images differ), so a "
                 "comparison would not be fair. Give the --split_file of the run that trained it, or train another "

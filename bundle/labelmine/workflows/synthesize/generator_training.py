@@ -93,8 +93,8 @@ def kinds_of(
     views = list(generator_views(gold_of_generator(images), images, image_size))
     pictures = torch.stack([(view["image"] + 1) / 2 for view in views])
     masks = torch.stack([(view["label"].amax(0, keepdim=True) + 1) / 2 for view in views])
-    told = torch.cat([features(pictures), features(masks.expand(-1, 3, -1, -1))], dim=1)  # S4: image with mask
-    found = cluster(told.numpy(), clusters, seed)
+    inputs = torch.cat([features(pictures), features(masks.expand(-1, 3, -1, -1))], dim=1)  # S4: image with mask
+    found = cluster(inputs.numpy(), clusters, seed)
     return {view["id"]: int(kind) for view, kind in zip(views, found, strict=True)}
 
 
@@ -133,7 +133,7 @@ def generator_trainer(
     optimized = Events.ITERATION_COMPLETED(every=knobs.accumulation_steps)
     average.attach(trainer, event=optimized)
     trainer.add_event_handler(optimized, LrScheduleHandler(parts.scheduler, print_lr=False))
-    grid = SampleGrid(average.ema_model, folder, knobs.grid_every, _grid_conditions(generator, loader, kinds))
+    grid = SampleGrid(average.ema_model, folder, knobs.grid_every, _grid_conditioning(generator, loader, kinds))
     equip(trainer, parts, [grid], {"average": average}, explain=_explain)
     made = {"trained_on": gold_digests(images), "epochs": knobs.generator_epochs, "seed": knobs.seed}
     trainer.add_event_handler(Events.COMPLETED, lambda: average.ema_model.save(folder / GENERATOR_FILE, **made))
@@ -160,15 +160,15 @@ def _parts(
     )
 
 
-def _grid_conditions(generator: Generator, loader: DataLoader, kinds: Mapping[str, int]) -> dict[str, Tensor]:
-    """Return what a grid's samples are told: kinds and masks of gold images, in turn."""
+def _grid_conditioning(generator: Generator, loader: DataLoader, kinds: Mapping[str, int]) -> dict[str, Tensor]:
+    """Return what a grid's samples are conditioned on: kinds and masks of gold images, in turn."""
     views = [loader.dataset[index % len(loader.dataset)] for index in range(GRID_IMAGES)]
-    told: dict[str, Tensor] = {}
+    conditioning: dict[str, Tensor] = {}
     if kinds:
-        told["clusters"] = torch.tensor([kinds[view["id"]] for view in views])
+        conditioning["clusters"] = torch.tensor([kinds[view["id"]] for view in views])
     if generator.content == "images_on_masks":
-        told["masks"] = torch.stack([(view["label"] > 0).float() for view in views])
-    return told
+        conditioning["masks"] = torch.stack([(view["label"] > 0).float() for view in views])
+    return conditioning
 
 
 def _explain(engine: Engine, error: BaseException) -> None:

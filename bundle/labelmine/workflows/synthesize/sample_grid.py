@@ -23,7 +23,7 @@ class SampleGrid:
         generator: Who draws: the moving average.
         folder: Where ``samples/epoch_0010.png`` and TensorBoard's files go.
         every: Epochs between two grids; 0: none.
-        known: What the generator is told besides (``clusters``, ``masks``), for ``count`` samples.
+        conditioning: What else the generator takes (``clusters``, ``masks``), for ``count`` samples.
         count: Samples in a grid.
         steps: Of the sampling.
         seed: Of the noise, the same for all grids, so that they show how the same samples grow better.
@@ -34,7 +34,7 @@ class SampleGrid:
         generator: Generator,
         folder: Path,
         every: int = 10,
-        known: Mapping[str, Tensor] | None = None,
+        conditioning: Mapping[str, Tensor] | None = None,
         count: int = GRID_IMAGES,
         steps: int = 25,
         seed: int = 0,
@@ -45,7 +45,7 @@ class SampleGrid:
         self.every = every
         self.count = count
         self.steps = steps
-        self.known = dict(known or {})
+        self.conditioning = dict(conditioning or {})
         self.seed = seed
 
     def attach(self, engine: Engine) -> None:
@@ -59,8 +59,8 @@ class SampleGrid:
         path = self.folder / "samples" / f"epoch_{engine.state.epoch:04d}.png"
         if path.is_file():
             return
-        made = draw(self.generator, self.count, self.steps, self.known, self.seed)
-        masks = (made[:, 3:] > 0).float() if made.shape[1] > 3 else self.known.get("masks")
+        made = draw(self.generator, self.count, self.steps, self.conditioning, self.seed)
+        masks = (made[:, 3:] > 0).float() if made.shape[1] > 3 else self.conditioning.get("masks")
         write_whole(path, grid_png((made[:, :3].cpu() + 1) / 2, None if masks is None else masks.cpu()))
         with SummaryWriter(str(self.folder / "tensorboard")) as writer:
             writer.add_images("samples", (made[:, :3] + 1) / 2, engine.state.epoch)
@@ -70,12 +70,12 @@ def draw(
     generator: Generator,
     count: int,
     steps: int,
-    known: Mapping[str, Tensor] | None = None,
+    conditioning: Mapping[str, Tensor] | None = None,
     seed: int = 0,
 ) -> Tensor:
     """Return (count, C, S, S) samples in [-1, 1] of a generator; see ``sample``."""
     device = next(generator.parameters()).device
-    told = {key: value.to(device) for key, value in (known or {}).items()}
+    placed = {key: value.to(device) for key, value in (conditioning or {}).items()}
     shape = (count, generator.image_channels, generator.image_size, generator.image_size)
-    network = partial(generator, **told)
+    network = partial(generator, **placed)
     return sample(network, generator.process, shape, steps, seed=seed, device=device)

@@ -28,7 +28,7 @@ COLORS = ("0.9 0.2 0.2", "0.2 0.8 0.2", "0.3 0.4 1", "0.9 0.8 0.1", "0.8 0.3 0.8
 SPACES = {"left-posterior-superior": 1, "lps": 1, "right-anterior-superior": -1, "ras": -1}
 
 
-def write_seg_nrrd(mask: NDArray[np.bool_], names: Sequence[str]) -> bytes:
+def encode_seg_nrrd(mask: NDArray[np.bool_], names: Sequence[str]) -> bytes:
     """Return the content of a ``.seg.nrrd`` file; where classes overlap, each gets a layer.
 
     Args:
@@ -69,7 +69,7 @@ def write_seg_nrrd(mask: NDArray[np.bool_], names: Sequence[str]) -> bytes:
     return "\n".join(header).encode() + b"\n\n" + gzip.compress(data, mtime=0)
 
 
-def read_seg_nrrd(content: bytes, size: tuple[int, int]) -> dict[str, NDArray[np.bool_]]:
+def decode_seg_nrrd(content: bytes, size: tuple[int, int]) -> dict[str, NDArray[np.bool_]]:
     """Read the segments of a picture, by name; Slicer may have cropped the file to what is marked.
 
     Args:

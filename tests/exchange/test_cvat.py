@@ -10,15 +10,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from labelmine.data.cvat import (
+from labelmine.errors import DataError
+from labelmine.exchange.cvat import (
+    decode_cvat_xml,
     decode_rle,
+    encode_cvat_xml,
     encode_rle,
     image_element,
-    read_cvat_xml,
     read_labelmap,
-    write_cvat_xml,
 )
-from labelmine.errors import DataError
 
 
 def drawn(shape: str) -> bytes:
@@ -43,8 +43,8 @@ def test_runs_against_a_slow_loop(mask: Any) -> None:
 
 @given(mask=arrays(bool, st.tuples(st.just(2), st.integers(1, 9), st.integers(1, 9))))
 def test_round_trip_with_overlap(mask: Any) -> None:
-    content = write_cvat_xml([image_element("benign (1).png", mask, ["a<b", "c"], 0)])
-    size, found = read_cvat_xml(content)["benign (1).png"]
+    content = encode_cvat_xml([image_element("benign (1).png", mask, ["a<b", "c"], 0)])
+    size, found = decode_cvat_xml(content)["benign (1).png"]
     assert size == mask.shape[1:]
     for name, channel in zip(["a<b", "c"], mask, strict=True):
         assert (found.get(name, np.zeros(size, bool)) == channel).all()
@@ -53,7 +53,7 @@ def test_round_trip_with_overlap(mask: Any) -> None:
 def test_content_is_what_cvat_imports() -> None:
     mask = np.zeros((1, 4, 5), dtype=bool)
     mask[0, 1, 2:4] = mask[0, 2, 3] = True
-    root = ElementTree.fromstring(write_cvat_xml([image_element("x.png", mask, ["lesion"], 0)]))
+    root = ElementTree.fromstring(encode_cvat_xml([image_element("x.png", mask, ["lesion"], 0)]))
     assert root.findtext("version") == "1.1"
     image = root.find("image")
     assert image is not None
@@ -75,7 +75,7 @@ def test_content_is_what_cvat_imports() -> None:
     ],
 )
 def test_shapes_are_filled(shape: str) -> None:
-    _, masks = read_cvat_xml(drawn(shape))["a.png"]
+    _, masks = decode_cvat_xml(drawn(shape))["a.png"]
     expected = np.zeros((8, 10), dtype=bool)
     expected[1:4, 2:6] = True
     assert list(masks) == ["l"]
@@ -83,7 +83,7 @@ def test_shapes_are_filled(shape: str) -> None:
 
 
 def test_an_ellipse_is_filled() -> None:
-    _, masks = read_cvat_xml(drawn('<ellipse label="l" cx="5" cy="4" rx="3" ry="2"/>'))["a.png"]
+    _, masks = decode_cvat_xml(drawn('<ellipse label="l" cx="5" cy="4" rx="3" ry="2"/>'))["a.png"]
     rows, columns = np.mgrid[:8, :10] + 0.5
     assert (masks["l"] == (((columns - 5) / 3) ** 2 + ((rows - 4) / 2) ** 2 < 1)).all()
 
@@ -104,7 +104,7 @@ def test_an_ellipse_is_filled() -> None:
 )
 def test_what_cannot_be_read(content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_cvat_xml(content)
+        decode_cvat_xml(content)
 
 
 def test_labelmap(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from labelmine.data.seg_nrrd import read_seg_nrrd, write_seg_nrrd
 from labelmine.errors import DataError
+from labelmine.exchange.seg_nrrd import decode_seg_nrrd, encode_seg_nrrd
 
 
 def saved_by_slicer(
@@ -33,7 +33,7 @@ def saved_by_slicer(
 @given(mask=arrays(bool, st.tuples(st.integers(1, 3), st.integers(2, 9), st.integers(2, 9))))
 def test_round_trip_with_and_without_overlap(mask: Any) -> None:
     names = ["a", "b", "c"][: len(mask)]
-    found = read_seg_nrrd(write_seg_nrrd(mask, names), mask.shape[1:])
+    found = decode_seg_nrrd(encode_seg_nrrd(mask, names), mask.shape[1:])
     assert list(found) == names
     assert (np.stack(list(found.values())) == mask).all()
 
@@ -41,7 +41,7 @@ def test_round_trip_with_and_without_overlap(mask: Any) -> None:
 def test_content_by_hand() -> None:
     mask = np.zeros((2, 3, 4), dtype=bool)
     mask[0, 0, 3] = mask[1, 2, 1] = True
-    head, _, data = write_seg_nrrd(mask, ["liver", "spleen"]).partition(b"\n\n")
+    head, _, data = encode_seg_nrrd(mask, ["liver", "spleen"]).partition(b"\n\n")
     lines = head.decode().splitlines()
     assert lines[0] == "NRRD0005"
     assert {"sizes: 4 3 1", "space: left-posterior-superior", "Segment1_LabelValue:=2", "Segment1_Name:=spleen"} <= set(
@@ -57,7 +57,7 @@ def test_another_reader_agrees(tmp_path: Any) -> None:
     mask = np.random.default_rng(0).random((2, 7, 5)) > 0.6
     for name, own in {"one": mask[:1], "overlapping": mask}.items():
         path = tmp_path / f"{name}.seg.nrrd"
-        path.write_bytes(write_seg_nrrd(own, ["liver", "spleen"][: len(own)]))
+        path.write_bytes(encode_seg_nrrd(own, ["liver", "spleen"][: len(own)]))
         array, header = nrrd.read(str(path))
         assert header["Segment0_Name"] == "liver"
         layers = array if array.ndim == 4 else array[None]
@@ -68,7 +68,7 @@ def test_another_reader_agrees(tmp_path: Any) -> None:
 @pytest.mark.parametrize("encoding", ["gzip", "raw"])
 def test_a_cropped_file_is_put_in_its_place(space: str, encoding: str) -> None:
     marks = np.array([[3, 3], [0, 3], [0, 0]])
-    found = read_seg_nrrd(saved_by_slicer(marks, (4, 2), space, encoding=encoding), (10, 8))
+    found = decode_seg_nrrd(saved_by_slicer(marks, (4, 2), space, encoding=encoding), (10, 8))
     expected = np.zeros((10, 8), dtype=bool)
     expected[2:5, 4:6] = marks == 3
     assert (found["lesion: left"] == expected).all()
@@ -76,7 +76,7 @@ def test_a_cropped_file_is_put_in_its_place(space: str, encoding: str) -> None:
 
 def test_nothing_marked_is_one_voxel_anywhere() -> None:
     content = saved_by_slicer(np.zeros((1, 1)), (77, -3))
-    assert not read_seg_nrrd(content, (4, 4))["lesion: left"].any()
+    assert not decode_seg_nrrd(content, (4, 4))["lesion: left"].any()
 
 
 @pytest.mark.parametrize(
@@ -98,4 +98,4 @@ def test_nothing_marked_is_one_voxel_anywhere() -> None:
 )
 def test_what_cannot_be_read(content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_seg_nrrd(content, (10, 8))
+        decode_seg_nrrd(content, (10, 8))

@@ -6,15 +6,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from labelmine.data.picture_volumes import read_picture_volume, write_picture_volume
 from labelmine.errors import DataError
+from labelmine.exchange.picture_volumes import encode_picture_volume, read_picture_volume
 
 PICTURE = np.arange(12, dtype=np.uint8).reshape(3, 4)
 
 
 def test_pixels_lie_where_slicer_shows_them_upright(tmp_path: Path) -> None:
     path = tmp_path / "a.nii.gz"
-    path.write_bytes(write_picture_volume(PICTURE))
+    path.write_bytes(encode_picture_volume(PICTURE))
     volume = nib.load(path)
     assert volume.shape == (4, 3, 1)
     assert nib.aff2axcodes(volume.affine) == ("L", "P", "S")  # to the right of the screen, down, up to the viewer
@@ -25,7 +25,7 @@ def test_pixels_lie_where_slicer_shows_them_upright(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("axes", ["RAS", "LPS", "LAS", "ALS"])
 def test_whatever_the_axes_of_the_file(axes: str, tmp_path: Path) -> None:
-    (tmp_path / "a.nii.gz").write_bytes(write_picture_volume(PICTURE))
+    (tmp_path / "a.nii.gz").write_bytes(encode_picture_volume(PICTURE))
     volume = nib.load(tmp_path / "a.nii.gz")
     turn = nib.orientations.ornt_transform(
         nib.orientations.io_orientation(volume.affine), nib.orientations.axcodes2ornt(tuple(axes))

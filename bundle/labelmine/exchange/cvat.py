@@ -39,7 +39,7 @@ def image_element(name: str, mask: NDArray[np.bool_], class_names: Sequence[str]
     return image
 
 
-def write_cvat_xml(images: Iterable[ElementTree.Element]) -> bytes:
+def encode_cvat_xml(images: Iterable[ElementTree.Element]) -> bytes:
     """Return the content of ``annotations.xml``."""
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
@@ -48,7 +48,7 @@ def write_cvat_xml(images: Iterable[ElementTree.Element]) -> bytes:
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def read_cvat_xml(content: bytes) -> dict[str, tuple[tuple[int, int], Masks]]:
+def decode_cvat_xml(content: bytes) -> dict[str, tuple[tuple[int, int], Masks]]:
     """Read masks, polygons, boxes and ellipses by picture.
 
     Returns:

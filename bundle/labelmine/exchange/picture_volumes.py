@@ -15,7 +15,7 @@ from labelmine.errors import DataError
 AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def write_picture_volume(picture: NDArray[np.uint8]) -> bytes:
+def encode_picture_volume(picture: NDArray[np.uint8]) -> bytes:
     """Return the content of a ``.nii.gz`` file.
 
     Args:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from labelmine.data.written_files import WrittenFiles
 from labelmine.errors import DataError
+from labelmine.exchange.written_files import WrittenFiles
 
 
 def test_work_of_others_is_kept_and_the_rest_replaced(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_work_of_others_is_kept_and_the_rest_replaced(tmp_path: Path) -> None:
 def test_killed_between_record_and_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     WrittenFiles(tmp_path).put("a", b"old")
     with monkeypatch.context() as patch:
-        patch.setattr("labelmine.data.written_files.write_whole", _only_the_record)
+        patch.setattr("labelmine.exchange.written_files.write_whole", _only_the_record)
         with pytest.raises(KeyboardInterrupt):
             WrittenFiles(tmp_path).put("a", b"new")
     assert WrittenFiles(tmp_path).untouched(tmp_path / "a")

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from labelmine.data import ClassMap, Item, read_label
-from labelmine.data.corrections import read_corrections
-from labelmine.data.seg_nrrd import read_seg_nrrd, write_seg_nrrd
 from labelmine.errors import DataError
-from labelmine.export import ReviewCase, write_review_folders
+from labelmine.exchange import ReviewCase, write_review_folders
+from labelmine.exchange.corrections import read_corrections
+from labelmine.exchange.seg_nrrd import decode_seg_nrrd, encode_seg_nrrd
 
 NAMES = ("liver", "spleen")
 
@@ -52,7 +52,7 @@ def test_monai_label_finds_image_and_label_by_equal_names(written: Path) -> None
 
 def test_slicer_gets_image_and_segments_in_one_place(written: Path) -> None:
     image = nib.load(written / "slicer" / "b (1).nii.gz")
-    segments = read_seg_nrrd((written / "slicer" / "b (1).seg.nrrd").read_bytes(), (12, 17))
+    segments = decode_seg_nrrd((written / "slicer" / "b (1).seg.nrrd").read_bytes(), (12, 17))
     header = (written / "slicer" / "b (1).seg.nrrd").read_bytes().partition(b"\n\n")[0].decode()
     # NRRD in LPS, NIfTI in RAS: the same voxel is the same point.
     assert "space: left-posterior-superior" in header
@@ -92,7 +92,7 @@ def test_again_gives_the_same_bytes(written: Path, tmp_path: Path) -> None:
 
 
 def test_other_images_replace_those_that_nobody_corrected(written: Path) -> None:
-    corrected = write_seg_nrrd(case("b", 3).mask, NAMES)
+    corrected = encode_seg_nrrd(case("b", 3).mask, NAMES)
     (written / "slicer" / "b (1).seg.nrrd").write_bytes(corrected)
     write_review_folders(written, [case("c", 2)], NAMES)
     names = set(files(written / "slicer"))
@@ -111,7 +111,7 @@ def test_what_nobody_saved_again_is_no_correction(written: Path, tmp_path: Path)
     for tool in ("slicer", "cvat", "monai_label"):
         with pytest.raises(DataError, match="holds no corrected mask"):
             read_corrections(written / tool, items, classes, tmp_path / "out")
-    (written / "slicer" / "b (1).seg.nrrd").write_bytes(write_seg_nrrd(case("b", 3).mask, NAMES))
+    (written / "slicer" / "b (1).seg.nrrd").write_bytes(encode_seg_nrrd(case("b", 3).mask, NAMES))
     found = read_corrections(written / "slicer", items, classes, tmp_path / "out")
     assert list(found.masks) == ["b (1)"]
     assert (read_label(items[1], found.masks["b (1)"], classes) == case("b", 3).mask).all()

@@ -7,7 +7,7 @@
 
 Slices and frames are exported one by one, as pictures of 8 bits; NIfTI pictures are grey, as Slicer's editor takes no
 colour. Pixels are written anew, so that nothing of a file's header (names, dates, places) goes along. A file that was
-changed since is never written over; ``labelmine.data.corrections`` reads them back.
+changed since is never written over; ``labelmine.exchange.corrections`` reads them back.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelmine.atomic import write_whole
-from labelmine.data.corrections import CVAT_XML, SEG_SUFFIX, TOOL_FOLDERS, flat_name
-from labelmine.data.cvat import image_element, write_cvat_xml
-from labelmine.data.picture_volumes import write_picture_volume
 from labelmine.data.png import encode_png
-from labelmine.data.seg_nrrd import write_seg_nrrd
-from labelmine.data.written_files import WrittenFiles
 from labelmine.errors import DataError
+from labelmine.exchange.corrected_masks import CVAT_XML, SEG_SUFFIX, TOOL_FOLDERS
+from labelmine.exchange.corrections import flat_name
+from labelmine.exchange.cvat import encode_cvat_xml, image_element
+from labelmine.exchange.picture_volumes import encode_picture_volume
+from labelmine.exchange.seg_nrrd import encode_seg_nrrd
+from labelmine.exchange.written_files import WrittenFiles
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 GUIDE = """Images whose correction should help most, with the masks that labelmine gave them. Use one of the folders:
@@ -82,7 +83,7 @@ def write_review_folders(folder: str | Path, cases: Iterable[ReviewCase], class_
         _write_volumes(case, name, class_names, monai_label, slicer)
         cvat.put(f"images/{name}.png", encode_png(_bytes(case.image)))
         elements.append(image_element(f"{name}.png", case.mask, class_names, len(elements)))
-    cvat.put(CVAT_XML, write_cvat_xml(elements))
+    cvat.put(CVAT_XML, encode_cvat_xml(elements))
     cvat.put("labels.json", json.dumps([{"name": name, "attributes": []} for name in class_names]).encode())
     for files in (monai_label, slicer, cvat):
         files.drop_others()
@@ -93,13 +94,13 @@ def write_review_folders(folder: str | Path, cases: Iterable[ReviewCase], class_
 def _write_volumes(
     case: ReviewCase, name: str, class_names: Sequence[str], monai_label: WrittenFiles, slicer: WrittenFiles
 ) -> None:
-    grey = write_picture_volume(_bytes(case.image @ LUMINANCE))
+    grey = encode_picture_volume(_bytes(case.image @ LUMINANCE))
     numbers = np.arange(1, len(case.mask) + 1)[:, None, None]
-    label = write_picture_volume((case.mask * numbers).max(axis=0).astype(np.uint8))
+    label = encode_picture_volume((case.mask * numbers).max(axis=0).astype(np.uint8))
     monai_label.put(f"{name}.nii.gz", grey)
     monai_label.put(f"labels/original/{name}.nii.gz", label)
     slicer.put(f"{name}.nii.gz", grey)
-    slicer.put(f"{name}{SEG_SUFFIX}", write_seg_nrrd(case.mask, class_names))
+    slicer.put(f"{name}{SEG_SUFFIX}", encode_seg_nrrd(case.mask, class_names))
 
 
 def _bytes(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
