@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "none": None}
+WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
 def with_values(config: Any) -> Any:
-    """Return a configuration whose words ``true``, ``false``, ``null`` and ``none``, at any depth, are values.
+    """Return a configuration whose words ``true``, ``false`` and ``null``, at any depth, are values.
 
     YAML itself never gives such a text, unless it is quoted.
 
