@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from pathlib import Path
 
 from labelmine.bundle import bundle_root
@@ -18,6 +19,7 @@ def config_file(name: str) -> Path:
     return bundle_root() / "configs" / f"{name}.yaml"
 
 
+@cache
 def overlay_names() -> list[str]:
     """Names of all overlays: configs that run nothing by themselves."""
     files = sorted((bundle_root() / "configs").glob("*.yaml"))
