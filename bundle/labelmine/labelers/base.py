@@ -24,6 +24,8 @@ class PseudoLabel:
         source: Labeler, teacher and weights' sha256, for the manifest.
         prompts: Per image, the JSON-able prompts that led to the label; empty lists for labelers without prompts.
         signals: What else speaks for or against a label, (B,) float32 by name; see ``labelmine.quality``.
+        student: (B, K, H, W) float32 in [0, 1], what the student answered to the batch, where the labeler asked it; who
+            needs it too need not ask again. None: the labeler did not ask.
         drawn_by: Per image who drew each class, where that may differ: ``labeler``, ``student``, ``blend`` or ``none``.
     """
 
@@ -35,6 +37,7 @@ class PseudoLabel:
     source: dict[str, str]
     prompts: list[list[dict[str, Any]]]
     signals: Mapping[str, Tensor] = field(default_factory=dict)
+    student: Tensor | None = None
     drawn_by: list[str] | None = None
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from labelmine.errors import ConfigError
 from labelmine.labelers.base import Labeler, PseudoLabel, StudentNetwork
-from labelmine.labelers.prediction import predict
+from labelmine.labelers.prediction import predict_once
 from labelmine.labelers.self_training import SelfLabeler
 from labelmine.quality import Verdict, blended
 
@@ -104,15 +104,28 @@ class GatedLabeler:
     def prepare(self, student: StudentNetwork) -> None:
         """Let the labeler take up the student; see ``Labeler``."""
         prepare = getattr(self.labeler, "prepare", None)
-        if prepare is not None and self.verdict.gate.chosen - {"student"}:
+        if prepare is not None and self._asks_labeler:
             prepare(student)
 
     @torch.no_grad()
     def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
         """Label a batch of plain views; see ``Labeler``."""
-        verdict, probability = self.verdict, predict(student, batch, self.exclusive)
+        answer = self.labeler(batch, student) if self._asks_labeler else None
+        return self.judge(batch, answer, predict_once(student, batch, self.exclusive, answer))
+
+    @torch.no_grad()
+    def judge(self, batch: Mapping[str, Any], answer: PseudoLabel | None, probability: Tensor) -> PseudoLabel:
+        """Label a batch to which labeler and student have answered.
+
+        Args:
+            batch: Plain views.
+            answer: The labeler's; not looked at, and None will do, where the student draws everything.
+            probability: (B, K, H, W) in [0, 1], the student's.
+        """
+        verdict = self.verdict
         inside = batch["weight"] > 0 if "weight" in batch else torch.ones_like(probability[:, :1], dtype=torch.bool)
-        answer = self._ask(batch, student)
+        if answer is None or not self._asks_labeler:
+            answer = SelfLabeler(self.exclusive, self.confidence, min_score=0.0).label(probability)
         masks = {
             "student": probability,
             "labeler": answer.mask,
@@ -138,14 +151,14 @@ class GatedLabeler:
             source=answer.source,
             prompts=answer.prompts,
             signals=signals,
+            student=probability,
             drawn_by=[",".join(map(self._name, image)) for image in sources],
         )
 
-    def _ask(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
-        """Ask the labeler, or spare the question where the student draws everything."""
-        if self.verdict.gate.chosen - {"student"}:
-            return self.labeler(batch, student)
-        return SelfLabeler(self.exclusive, self.confidence, min_score=0.0)(batch, student)
+    @property
+    def _asks_labeler(self) -> bool:
+        """Whether the labeler draws anything; otherwise the question is spared."""
+        return bool(self.verdict.gate.chosen - {"student"})
 
     def _name(self, source: str) -> str:
         return "none" if source == "student" and self.fallback == "none" else source

@@ -90,6 +90,7 @@ class PromptedLabeler:
             },
             prompts=[asked.of_image(i) for i in range(len(images))],
             signals=signals,
+            student=probability,
         )
 
     def _answer(

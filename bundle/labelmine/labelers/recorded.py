@@ -112,7 +112,8 @@ class RecordedLabeler:
         sizes = [(int(size[0]), int(size[1])) for size in batch["original_size"]]
         masks, faults = zip(*map(self._read, batch["id"], sizes), strict=True)
         mask = torch.stack([_in_view(found, view) for found in masks]).to(images)
-        score = self._score(mask, batch, student)
+        own = predict(student, batch, self.exclusive) if self.scores is None else None
+        score = self._recorded(batch["id"]).to(mask.device) if own is None else agreement(mask, own)
         reason = [
             fault or self._doubt(image_id, value)
             for fault, image_id, value in zip(faults, batch["id"], score.tolist(), strict=True)
@@ -129,6 +130,7 @@ class RecordedLabeler:
             source={"labeler": "recorded", "teacher": self.masks.folder.name, "teacher_sha256": ""},
             prompts=[[] for _ in reason],
             signals={} if self.scores is None else {"recorded_score": score},
+            student=own,
         )
 
     def _read(self, image_id: str, size: tuple[int, int]) -> tuple[NDArray[np.uint8], str]:
@@ -152,11 +154,9 @@ class RecordedLabeler:
             return f"one class fills more than {self.one_class_limit:g} of the recorded mask"
         return ""
 
-    def _score(self, mask: Tensor, batch: Mapping[str, Any], student: StudentNetwork) -> Tensor:
-        """Return (B,): the recorded score, 0 where there is none; without any the Dice of label and student."""
-        if self.scores is None:
-            return agreement(mask, predict(student, batch, self.exclusive))
-        return torch.tensor([self.scores.get(i, 0.0) for i in batch["id"]], dtype=torch.float32, device=mask.device)
+    def _recorded(self, ids: Sequence[str]) -> Tensor:
+        """Return (B,): the recorded score of images, 0 where there is none."""
+        return torch.tensor([(self.scores or {}).get(i, 0.0) for i in ids], dtype=torch.float32)
 
     def _doubt(self, image_id: str, score: float) -> str:
         if self.scores is None:

@@ -127,7 +127,7 @@ class ReferenceLabeler:
     def __call__(self, batch: Batch, student: StudentNetwork) -> PseudoLabel:
         """Label a batch of plain views; see ``Labeler``. Unless prepared, the pool is built anew for each call."""
         pool = self._pool or self._built(student)
-        features, inside = self._look(batch, student), _inside(batch)
+        (features, own), inside = self._look(batch, student), _inside(batch)
         # Image by image: the same product for the same image, in whatever batch it comes.
         share = torch.stack([self._vote(pool, feature, where) for feature, where in zip(features, inside, strict=True)])
         share = F.interpolate(share, batch["image"].shape[-2:], mode="bilinear", align_corners=False)
@@ -145,6 +145,7 @@ class ReferenceLabeler:
             source={"labeler": "reference", "teacher": "", "teacher_sha256": ""},
             prompts=[[] for _ in accepted],
             signals={"vote_share": score},
+            student=own,
         )
 
     def _built(self, student: StudentNetwork) -> Pool:
@@ -153,7 +154,7 @@ class ReferenceLabeler:
         image: list[Tensor] = []
         means: list[Tensor] = []
         for batch in self.references:
-            seen = self._look(batch, student)
+            seen, _ = self._look(batch, student)
             gold = _at(batch["label"].to(seen), seen) > 0.5
             inside = _at(_inside(batch).to(seen), seen)[:, 0] > 0.999
             for feature, label, where in zip(seen, gold, inside, strict=True):
@@ -173,15 +174,18 @@ class ReferenceLabeler:
             F.normalize(torch.stack(means), dim=1),
         )  # fmt: skip
 
-    def _look(self, batch: Batch, student: StudentNetwork) -> Tensor:
-        """Return L2-normalised features (B, D, h, w) of a batch."""
+    def _look(self, batch: Batch, student: StudentNetwork) -> tuple[Tensor, Tensor | None]:
+        """Return L2-normalised features (B, D, h, w) of a batch, and what the student answers where it was asked."""
+        own = None
         if self.encoder is not None:
             maps = torch.cat([self.encoder(image[None]) for image in batch["image"]])
         else:
             network = network_of(student)
             images = batch["image"].to(next(network.parameters()).device)
             with recorded_features(network, self.layer) as seen:
-                predict(network, {"image": images}, self.exclusive)
+                answer = predict(network, {"image": images}, self.exclusive)
+            # A student that averages its looks would answer otherwise than its network.
+            own = answer * _inside(batch).to(answer) if network is student else None
             maps = seen[0][: len(images)]
         if maps.ndim != 4:
             raise ConfigError(
@@ -189,7 +193,7 @@ class ReferenceLabeler:
                 "whose output is a map."
             )
         maps = F.avg_pool2d(maps.float(), self.stride, ceil_mode=True) if self.stride > 1 else maps.float()
-        return F.normalize(maps, dim=1)
+        return F.normalize(maps, dim=1), own
 
     def _balanced(self, labels: Tensor) -> Tensor:
         """Return positions of an equal number of pixels of each combination of classes (M, K), at random."""

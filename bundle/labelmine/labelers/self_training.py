@@ -40,7 +40,10 @@ class SelfLabeler:
 
     def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
         """Label a batch of plain views; see ``Labeler``."""
-        probability = predict(student, batch, self.exclusive)
+        return self.label(predict(student, batch, self.exclusive))
+
+    def label(self, probability: Tensor) -> PseudoLabel:
+        """Label images by the student's answer to them, (B, K, H, W) in [0, 1]."""
         certainty = torch.maximum(probability, 1 - probability).amin(1, keepdim=True)
         foreground = (probability > 0.5).any(1, keepdim=True)
         score = _mean_inside(certainty, foreground)
@@ -54,6 +57,7 @@ class SelfLabeler:
             reason=["" if a else "the student found nothing or is unsure" for a in accepted],
             source={"labeler": "self", "teacher": "", "teacher_sha256": ""},
             prompts=[[] for _ in accepted],
+            student=probability,
         )
 
 

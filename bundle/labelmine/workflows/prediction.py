@@ -18,7 +18,7 @@ from labelmine.data import ImageSet, Item, LoadItem, pixel_spacing, read_label
 from labelmine.evaluation import evaluate_masks
 from labelmine.labelers import PromptedLabeler
 from labelmine.labelers.base import StudentNetwork
-from labelmine.labelers.prediction import predict
+from labelmine.labelers.prediction import predict, predict_once
 from labelmine.networks import Student, TestTimeAverage
 from labelmine.transforms import StudentView, to_original
 
@@ -55,7 +55,7 @@ class Predictor:
         answer = self.refine(batch, self.asked)
         if bool(answer.accepted.all()):
             return answer.mask
-        own = predict(self.asked, batch, self.student.exclusive)
+        own = predict_once(self.asked, batch, self.student.exclusive, answer)
         return torch.where(answer.accepted.reshape(-1, 1, 1, 1), answer.mask, own)
 
     def masks(

@@ -19,9 +19,9 @@ from tqdm import tqdm
 from labelmine.data import LoadItem
 from labelmine.errors import DataError, WeightsError
 from labelmine.evaluation import write_metrics, write_table
-from labelmine.labelers import Labeler
+from labelmine.labelers import Labeler, PseudoLabel, SelfLabeler
 from labelmine.labelers.base import StudentNetwork
-from labelmine.labelers.prediction import predict
+from labelmine.labelers.prediction import predict_once
 from labelmine.labelers.prompted import united
 from labelmine.networks import Student, TestTimeAverage
 from labelmine.prompts import Prompts
@@ -133,12 +133,15 @@ class Replay:
         """Return (B, K, S, S): each class from whoever drew it."""
         drawn = _drawn_by(records[0])
         masks: dict[str, Tensor] = {}
-        if _needs_student(records[0]):
-            student = self._student_of(records[0])
-            masks["student"] = predict(student, batch, self.run.exclusive)
+        answer: PseudoLabel | None = None
         if {"labeler", "blend"} & set(drawn):
-            by_prompts = _by_prompts(records[0])
-            masks["labeler"] = self._prompted(records, batch) if by_prompts else self._asked_again(records, batch)
+            if _by_prompts(records[0]):
+                masks["labeler"] = self._prompted(records, batch)
+            else:
+                answer = self._asked_again(records, batch)
+                masks["labeler"] = answer.mask
+        if _needs_student(records[0]):
+            masks["student"] = predict_once(self._student_of(records[0]), batch, self.run.exclusive, answer)
         if "blend" in drawn:
             masks["blend"] = blended(masks["labeler"], masks["student"], self.run.exclusive)
         masks["none"] = torch.zeros_like(next(iter(masks.values()))) if masks else self._nothing(batch)
@@ -161,15 +164,14 @@ class Replay:
         mask: Tensor = united(answer, asked, shape, self.run.exclusive) * (batch["weight"] > 0)
         return mask
 
-    def _asked_again(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:
-        """Return (B, K, S, S) of the labeler, asked with the student that the records name."""
+    def _asked_again(self, records: Sequence[Record], batch: Mapping[str, Any]) -> PseudoLabel:
+        """Return the answer of the labeler, asked with the student that the records name."""
         student = self._student_of(records[0])
         if records[0]["labeler"] == "self":
-            return (predict(student, batch, self.run.exclusive) > 0.5).float()
+            return SelfLabeler(self.run.exclusive)(batch, student)
         if self.again is None:  # such records were set aside as not replayable
             raise DataError(f"{records[0]['id']}: no labeler to ask again")
-        mask: Tensor = self.again(batch, student).mask
-        return mask
+        return self.again(batch, student)
 
     def _student_of(self, record: Record) -> StudentNetwork:
         """Return the student that a record names, which the labeler has taken up."""
