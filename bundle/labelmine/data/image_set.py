@@ -156,7 +156,7 @@ def prepare_image_set(
     if loaded is None:
         save_split(own_file, checked.items, items, settings, pairs)
     image_set = ImageSet(
-        name="phantom" if dataset_dir is None else _name(source.absolute()),
+        name="phantom" if dataset_dir is None else set_name(source),
         root=root_of(source),
         items=items,
         classes=checked.classes,
@@ -186,7 +186,9 @@ def find_and_check(
     )
 
 
-def _name(source: Path) -> str:
+def set_name(source: Path) -> str:
+    """Return what an image set is called: its folder, dots and all, or its file without suffix."""
+    source = source.expanduser().absolute()
     return source.name if source.is_dir() else source.stem
 
 

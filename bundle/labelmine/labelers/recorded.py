@@ -81,7 +81,7 @@ class RecordedLabeler:
         if one_class_limit is not None and not 0 < one_class_limit <= 1:
             raise ConfigError(f"one_class_limit: expected a fraction in (0, 1], or null. Got: {one_class_limit}")
         self.classes = classes or ClassMap()
-        self.masks = RecordedMasks(Path(masks_dir).expanduser(), self.classes, items, slice_axis)
+        self.masks = RecordedMasks(Path(masks_dir), self.classes, items, slice_axis)
         self.scores = None if scores is None else read_scores(scores)
         self.exclusive = exclusive
         self.min_score = min_score

@@ -14,8 +14,8 @@ from monai.inferers import Inferer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelmine.data import ClassMap, ImageSet, Item, LabelStore, read_label, write_phantom_set
-from labelmine.data.image_set import QUARANTINE_FILE_NAME, find_and_check, root_of
+from labelmine.data import ClassMap, ImageSet, Item, LabelStore, MaskFolder, read_label, write_phantom_set
+from labelmine.data.image_set import QUARANTINE_FILE_NAME, find_and_check, root_of, set_name
 from labelmine.errors import DataError
 from labelmine.evaluation import ReportContext, summarise, write_metrics, write_report, write_table
 from labelmine.labelers import PromptedLabeler
@@ -65,7 +65,7 @@ def find_images(
     known = classes if classes is not None else _numbered(class_names)
     checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, known, window, slice_axis)
     summary = {"n_images": len(checked.items), "n_quarantined": len(checked.set_aside)}
-    return ImageSet(source.stem, root_of(source), checked.items, checked.classes, window, slice_axis, summary)
+    return ImageSet(set_name(source), root_of(source), checked.items, checked.classes, window, slice_axis, summary)
 
 
 def unfinished(items: Sequence[Item], done: set[str]) -> list[Item]:
@@ -154,9 +154,9 @@ class Examination:
         self.folder = Path(output_dir).expanduser()
         self.images = images
         self.predictor = predictor
-        self.masks_dir = None if masks_dir is None else Path(masks_dir).expanduser()
         self.seed = seed
         self.teacher = teacher
+        self.masks = None if masks_dir is None else MaskFolder(masks_dir, images.items)
         chosen = _test_ids(split_file) if split_file else {item["id"] for item in images.items}
         self.items = [item for item in images.items if "label" in item and item["id"] in chosen]
         if not self.items:
@@ -164,12 +164,12 @@ class Examination:
 
     def __call__(self) -> None:
         """Examine all images with gold."""
-        if self.masks_dir is None and self.predictor is not None:
+        if self.predictor is not None and self.masks is None:
             masks = self.predictor.masks(self.items, self.images, desc="evaluate")
         else:
             masks = self._stored()
         table = compare(masks, self.images)
-        name = "student" if self.masks_dir is None else "masks"
+        name = "student" if self.masks is None else "masks"
         write_table(self.folder / "per_image.csv", table)
         metrics = {"dataset": self.images.name, "seed": self.seed, **self.images.summary}
         metrics |= {name: summarise(table, self.seed), **cache_metrics(self.teacher)}
@@ -180,7 +180,12 @@ class Examination:
 
     def _stored(self) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
         for item in self.items:
-            path = _mask_file(self.masks_dir or Path(), item)
+            path = self.masks.find(item["id"]) if self.masks else None
+            if path is None:
+                raise DataError(
+                    f"masks_dir: no mask of the image {item['id']!r}: give each image with gold a mask of its name, "
+                    f"for example {item['id']}.png"
+                )
             yield item, read_label(item, path, self.images.classes, self.images.slice_axis) > 0
 
 
@@ -189,14 +194,6 @@ def _test_ids(split_file: str) -> set[str]:
     if not path.is_file():
         raise DataError(f"{path.name}: no such split file. Give the split.json of the run that trained the student.")
     return set(json.loads(path.read_text())["test"])
-
-
-def _mask_file(folder: Path, item: Item) -> Path:
-    for name in (item["id"], item["group"]):
-        found = sorted(folder.glob(f"{name}.*"))
-        if found:
-            return found[0]
-    raise DataError(f"{folder.name}: no mask named {item['id']}.*; give each image with gold its mask file.")
 
 
 def _numbered(names: Sequence[str]) -> ClassMap | None:

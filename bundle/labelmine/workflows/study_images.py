@@ -9,6 +9,7 @@ from typing import Any
 
 from labelmine.data import ImageSet, near_duplicates, read_image, write_phantom_set
 from labelmine.data.budget import split_by_budget
+from labelmine.data.image_set import set_name
 from labelmine.data.split_file import save_split
 from labelmine.errors import ConfigError
 from labelmine.workflows.inference import find_images
@@ -54,7 +55,7 @@ class StudyImages:
         self.drawing = {"test_fraction": test_fraction, "test_seed": test_seed, "val_share": val_share}
         self.reading = {"classes": classes, "window": window, "slice_axis": slice_axis}
         self.external_dirs = [external] if isinstance(external, str) else list(external)
-        names = [Path(folder).stem for folder in self.external_dirs]
+        names = [set_name(Path(folder)) for folder in self.external_dirs]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"external_dir: {', '.join(doubled)} is the name of two sets; rename one of the folders")
 
@@ -70,7 +71,7 @@ class StudyImages:
         """The external sets, checked."""
         found = []
         for folder in self.external_dirs:
-            into = self.folder / "external" / Path(folder).stem
+            into = self.folder / "external" / set_name(Path(folder))
             into.mkdir(parents=True, exist_ok=True)
             found.append(find_images(folder, str(into), **self.reading))
         return tuple(found)
