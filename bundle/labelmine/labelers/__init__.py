@@ -5,6 +5,7 @@ from labelmine.labelers.gated import GatedLabeler
 from labelmine.labelers.prompted import PromptedLabeler
 from labelmine.labelers.recorded import RecordedLabeler
 from labelmine.labelers.reference import ReferenceLabeler
+from labelmine.labelers.refusal import Reason, Refusal
 from labelmine.labelers.self_training import SelfLabeler
 
 __all__ = [
@@ -12,7 +13,9 @@ __all__ = [
     "Labeler",
     "PromptedLabeler",
     "PseudoLabel",
+    "Reason",
     "RecordedLabeler",
     "ReferenceLabeler",
+    "Refusal",
     "SelfLabeler",
 ]

@@ -11,10 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labelmine.errors import ConfigError, DataError
-from labelmine.labelers.base import PseudoLabel, StudentNetwork
+from labelmine.labelers.base import Labeler, PseudoLabel
 from labelmine.labelers.features import DECODER, network_of, recorded_features
 from labelmine.labelers.neighbours import nearest
 from labelmine.labelers.prediction import predict
+from labelmine.labelers.refusal import Reason, Refusal
+from labelmine.networks import StudentNetwork
 
 Batch = Mapping[str, Any]
 
@@ -36,7 +38,7 @@ class Pool:
     images: Tensor
 
 
-class ReferenceLabeler:
+class ReferenceLabeler(Labeler):
     """Label pixels by the vote of their k nearest reference pixels in the student's features.
 
     S3 (Seibold et al., AAAI 2022) gives the idea and k = 5; the rest is our choice: the student's last decoder
@@ -73,6 +75,8 @@ class ReferenceLabeler:
         >>> labeler({"image": torch.rand(1, 3, 32, 32)}, network).mask.mean().item()
         1.0
     """
+
+    name = "reference"
 
     def __init__(
         self,
@@ -141,8 +145,8 @@ class ReferenceLabeler:
             weight=(confidence >= self.confidence).float() * inside * accepted.reshape(-1, 1, 1, 1),
             score=score,
             accepted=accepted,
-            reason=[self._reason(bool(a), float(s)) for a, s in zip(accepted, score, strict=True)],
-            source={"labeler": "reference", "teacher": "", "teacher_sha256": ""},
+            refusal=[self._refusal(bool(a), float(s)) for a, s in zip(accepted, score, strict=True)],
+            source=self.source,
             prompts=[[] for _ in accepted],
             signals={"vote_share": score},
             student=own,
@@ -222,10 +226,10 @@ class ReferenceLabeler:
         background = 1 - share.sum(1, keepdim=True)
         return share, torch.cat([background, share], dim=1).amax(1, keepdim=True)
 
-    def _reason(self, accepted: bool, score: float) -> str:
+    def _refusal(self, accepted: bool, score: float) -> Refusal | None:
         if accepted:
-            return ""
-        return f"score {score:.2f} is below {self.min_score:g}" if score else "no pixel looks like a gold object"
+            return None
+        return Refusal.low_score(score, self.min_score) if score else Refusal(Reason.NO_LIKENESS)
 
 
 def _inside(batch: Batch) -> Tensor:

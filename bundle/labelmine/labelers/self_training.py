@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labelmine.labelers.base import PseudoLabel, StudentNetwork
+from labelmine.labelers.base import Labeler, PseudoLabel
 from labelmine.labelers.prediction import predict
+from labelmine.labelers.refusal import Reason, Refusal
+from labelmine.networks import StudentNetwork
+from labelmine.quality import DrawnBy
 
 
-class SelfLabeler:
+class SelfLabeler(Labeler):
     """Label images with the student itself.
 
     An image's score is the mean confidence ``max(p, 1 - p)`` over the pixels of its predicted foreground.
@@ -26,6 +29,8 @@ class SelfLabeler:
     Raises:
         ValueError: When a threshold is out of its range.
     """
+
+    name = "self"
 
     def __init__(
         self, exclusive: bool = False, confidence: float = 0.8, min_score: float = 0.5, soft: bool = False
@@ -54,10 +59,11 @@ class SelfLabeler:
             weight=(certainty >= self.confidence).float() * accepted.reshape(-1, 1, 1, 1),
             score=score,
             accepted=accepted,
-            reason=["" if a else "the student found nothing or is unsure" for a in accepted],
-            source={"labeler": "self", "teacher": "", "teacher_sha256": ""},
+            refusal=[None if a else Refusal(Reason.UNSURE) for a in accepted],
+            source=self.source,
             prompts=[[] for _ in accepted],
             student=probability,
+            drawn_by=[[DrawnBy.STUDENT] * probability.shape[1] for _ in accepted],
         )
 
 

@@ -22,7 +22,7 @@ from labelmine.workflows.pretraining import (
     pretraining_loader,
     pretraining_trainer,
 )
-from labelmine.workflows.prompt_search import PromptSearch, takes_best_of_three
+from labelmine.workflows.prompt_search import PromptSearch
 from labelmine.workflows.prompt_settings import PromptSetting, SearchSpace, default_setting
 from labelmine.workflows.recorded_run import RecordedRun, open_run
 from labelmine.workflows.replay import Replay
@@ -103,7 +103,6 @@ __all__ = [
     "student_sha256",
     "student_trainer",
     "study_grid",
-    "takes_best_of_three",
     "trained_settings",
     "unfinished",
     "view_dataset",

@@ -17,11 +17,11 @@ from tqdm import tqdm
 from labelmine.evaluation import write_table
 from labelmine.evaluation.summary import SIZE_FROM
 from labelmine.labelers import GatedLabeler, Labeler, PseudoLabel
-from labelmine.labelers.base import StudentNetwork
-from labelmine.labelers.gated import source_of
 from labelmine.labelers.prediction import predict, predict_once
+from labelmine.networks import StudentNetwork
 from labelmine.quality import (
     AreaRange,
+    DrawnBy,
     ExpectedDice,
     Verdict,
     area_fraction,
@@ -29,7 +29,7 @@ from labelmine.quality import (
     blended,
     class_dice,
     decide,
-    trusting,
+    uncompared_gate,
 )
 from labelmine.quality.corruption import corrupted
 from labelmine.workflows.mining import GATE_FILE
@@ -90,10 +90,8 @@ class GateStage:
         if path.is_file():
             return
         batches = [self._moved(batch) for batch in self.loader]
-        prepare = getattr(self.labeler, "prepare", None)
-        if prepare is not None:
-            prepare(self.student)
-        known = [image_id for batch in batches for image_id in batch["id"] if self._knows(image_id)]
+        self.labeler.prepare(self.student)
+        known = [image_id for batch in batches for image_id in batch["id"] if self.labeler.knows(image_id)]
         area_range = AreaRange.of(mask for batch in [*self.references, *batches] for mask in batch["label"].cpu())
         answers = [self._asked(batch) for batch in tqdm(batches, desc="gate", unit="batch")] if known else []
         if known:
@@ -101,25 +99,20 @@ class GateStage:
             write_table(self.folder / "gate.csv", table)
             gate = decide(table, self.class_names, SIZE_FROM, self.margin)
         else:
-            gate = trusting(self.class_names, SIZE_FROM)
-        verdict = Verdict(gate=gate, expected_dice=None, area_range=area_range, source=source_of(self.labeler))
+            gate = uncompared_gate(self.class_names, SIZE_FROM)
+        verdict = Verdict(gate=gate, expected_dice=None, area_range=area_range, source=self.labeler.source)
         if known:
             learnt, empty_dice = self._calibrate(batches, answers, verdict)
         else:
             learnt, empty_dice = self._calibrate_by_corruption(batches, verdict), 0.0
         replace(verdict, expected_dice=learnt, empty_dice=empty_dice).save(path)
         logger.info("gate: %s", gate.sentence())
-        if gate.chosen == {"student"}:
+        if gate.chosen == {DrawnBy.STUDENT}:
             logger.warning("gate: the labeler does not help on held-out gold; the student's own masks take its place.")
         if learnt is None or learnt.calibration is None:
             logger.warning("gate: too little held-out gold to calibrate scores; labels keep the labeler's own.")
         else:
             logger.info("gate: expected Dice %s", learnt.calibration.summary())
-
-    def _knows(self, image_id: str) -> bool:
-        """Whether the labeler has an answer to any image at all (recorded labels do not)."""
-        knows = getattr(self.labeler, "knows", None)
-        return True if knows is None else bool(knows(image_id))
 
     def _asked(self, batch: Batch) -> Answers:
         """Return what the labeler answers to a batch, and the student's probability."""
@@ -131,15 +124,15 @@ class GateStage:
         rows: list[dict[str, Any]] = []
         for batch, (answer, probability) in zip(batches, answers, strict=True):
             masks = {
-                "student": probability,
-                "labeler": answer.mask,
-                "blend": blended(answer.mask, probability, self.exclusive),
+                DrawnBy.STUDENT: probability,
+                DrawnBy.LABELER: answer.mask,
+                DrawnBy.BLEND: blended(answer.mask, probability, self.exclusive),
             }
             dice = {name: class_dice(mask, batch["label"]) for name, mask in masks.items()}
             area = area_fraction(probability, batch["weight"] > 0)
             for b, image_id in enumerate(batch["id"]):
                 for k, name in enumerate(self.class_names):
-                    scores = {source: float(values[b, k]) for source, values in dice.items()}
+                    scores = {source.value: float(values[b, k]) for source, values in dice.items()}
                     rows.append({"id": image_id, "class": name, "area": float(area[b, k]), **scores})
         return pd.DataFrame(rows)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from labelmine.evaluation import (
 )
 from labelmine.evaluation.summary import statistics
 from labelmine.handlers import read_history
+from labelmine.labelers import Reason
 from labelmine.networks import Student
 from labelmine.quality import Verdict
 from labelmine.teachers import Teacher, cache_metrics, seen_images
@@ -120,7 +121,7 @@ class Conclusion:
             kept_reason=reason,
             histories={n: read_history(self.run.path / n / "history.csv") for n in predictors},
             label_history=read_history(self.run.path / "mined" / "label_history.csv"),
-            pseudo_labels=pseudo,
+            pseudo_labels=pseudo and replace(pseudo, reasons=_sentences(pseudo.reasons)),
             gate=self._gate() if self.store else None,
             counts=self.images.summary,
             quarantined=_quarantined(self.run.path / "quarantine.csv"),
@@ -175,7 +176,7 @@ class Conclusion:
         return PseudoLabelSummary(
             accepted=accepted,
             rejected=len(records) - accepted,
-            reasons=dict(Counter(_kind(record["reason"]) for record in records if not record["accepted"])),
+            reasons=dict(Counter(str(record["reason"]) for record in records if not record["accepted"])),
             dice=label_dice,
             student_dice=student_dice,
             source=f"{first.get('labeler', 'none')}, teacher {first.get('teacher') or 'none'}",
@@ -260,7 +261,7 @@ class Conclusion:
         boxes = [np.array(p["box"]) * np.tile(scale, 2) for p in record["prompts"] if "box" in p]
         points = [np.array(p["points"]).reshape(-1, 2) * scale for p in record["prompts"] if "points" in p]
         labels = [np.array(p["point_labels"], dtype=int) for p in record["prompts"] if "points" in p]
-        verdict = "accepted" if record["accepted"] else f"rejected: {record['reason']}"
+        verdict = "accepted" if record["accepted"] else f"rejected: {record['explanation']}"
         return Case(
             id=item["id"],
             image=image,
@@ -292,6 +293,9 @@ def _quarantined(path: Path) -> list[tuple[str, str]]:
     return list(zip(table["path"].astype(str), table["reason"].astype(str), strict=True))
 
 
-def _kind(reason: str) -> str:
-    """Group reasons that differ only in their score."""
-    return "low score" if reason.startswith("score") else reason
+def _sentences(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Say to people why labels were refused."""
+    counts: Counter[str] = Counter()
+    for key, count in reasons.items():
+        counts[Reason.of(key).sentence] += count
+    return dict(counts)

@@ -17,9 +17,8 @@ from tqdm import tqdm
 from labelmine.data import ImageSet, Item, LoadItem, pixel_spacing, read_label
 from labelmine.evaluation import evaluate_masks
 from labelmine.labelers import PromptedLabeler
-from labelmine.labelers.base import StudentNetwork
 from labelmine.labelers.prediction import predict, predict_once
-from labelmine.networks import Student, TestTimeAverage
+from labelmine.networks import Student, StudentNetwork, TestTimeAverage
 from labelmine.transforms import StudentView, to_original
 
 

@@ -13,7 +13,7 @@ from labelmine.data import ImageSet, Item, LabelStore, read_label
 from labelmine.errors import ConfigError
 from labelmine.handlers import EmaStudent, LabelQuality, PseudoLabeling
 from labelmine.labelers import Labeler
-from labelmine.networks import Student, TestTimeAverage
+from labelmine.networks import IndirectStudent, Student, TestTimeAverage
 from labelmine.transforms import StudentView
 from labelmine.weights import sha256_of
 from labelmine.workflows.mining import BEST_FILE, best_student
@@ -21,7 +21,7 @@ from labelmine.workflows.mining import BEST_FILE, best_student
 LABEL_HISTORY = "label_history.csv"
 
 
-class SavedStudent:
+class SavedStudent(IndirectStudent):
     """The best student of a stage, read when it is first asked: a config names it before the stage has run.
 
     Args:
