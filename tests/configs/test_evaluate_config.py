@@ -71,7 +71,7 @@ def test_mask_files_against_gold(
     assert table.loc["case_01", "dice"] == (1.0 if table.loc["case_01", "gold_empty"] else 0.0)
 
     (tmp_path / "answers" / "case_02.png").unlink()
-    with refused(DataError, r"answers: no mask named case_02\.\*"):
+    with refused(DataError, "masks_dir: no mask of the image 'case_02': give each image with gold a mask of its name"):
         run_config("evaluate", **knobs, output_dir=str(tmp_path / "again"))
 
 

@@ -39,7 +39,7 @@ def test_masks_at_the_size_of_the_images(
     }  # fmt: skip
     assert all(set(np.unique(np.asarray(mask))) <= {0, 255} for mask in masks.values())
     table = pd.read_csv(tmp_path / "out" / "manifest.csv")
-    assert (table["source"] == ("refined" if refine else "student")).all()
+    assert (table["drawn_by"] == ("refined" if refine else "student")).all()
 
 
 def test_the_student_may_look_eight_times(

@@ -62,8 +62,8 @@ def test_recorded_masks_are_mined(
     reasons = {name: row["reason"] for name, row in labels(out).items()}
     assert reasons == {
         **{f"case_{n:02d}": "" for n in range(8, 12)},
-        "case_12": "the recorded mask is empty",
-        "case_13": "no recorded mask",
+        "case_12": "empty_mask",
+        "case_13": "no_mask",
     }
     assert {row["labeler"] for row in labels(out).values()} == {"recorded"}
     assert yaml.safe_load((out / "config.yaml").read_text())["labeler_settings"]["masks_dir"] == str(weak)
@@ -120,7 +120,7 @@ def test_recorded_masks_are_labels_of_a_folder_too(
     )  # fmt: skip
     accepted = [name for name, row in labels(out).items() if row["accepted"] == "True"]
     assert sorted(accepted) == [f"case_{n:02d}" for n in range(8, 12)]
-    assert labels(out)["case_00"]["reason"] == "no recorded mask"
+    assert labels(out)["case_00"]["reason"] == "no_mask"
 
 
 def test_self_training_asks_no_teacher(

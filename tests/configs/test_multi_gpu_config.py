@@ -177,7 +177,7 @@ quality = LabelQuality(folder / "quality.csv")
 score = torch.tensor([0.5] if rank else [0.1, 0.3, 0.9])
 blank = torch.zeros(len(score), 1, 4, 4)
 answer = {"mask": blank, "weight": blank, "score": score, "accepted": score > 0.2}
-quality.observe({}, PseudoLabel(**answer, reason=[""] * len(score), source={}, prompts=[]))
+quality.observe({}, PseudoLabel(**answer, refusal=[None] * len(score), source={}, prompts=[]))
 quality(type("Engine", (), {"state": type("State", (), {"epoch": 1})}))
 said["quality"] = quality.rows
 

@@ -107,7 +107,7 @@ def test_mistakes_are_named(
 def test_other_images_than_the_run_s_are_refused(
     knobs: dict[str, Any], phantom_folder: Any, run_config: Any, refused: Any
 ) -> None:
-    with refused(DataError, "holds a run on another split: the images, masks or groups found differ"):
+    with refused(DataError, "splits other images, masks or groups than were found. Give the dataset_dir of the run"):
         run_config("search_prompts", **knobs, dataset_dir=str(phantom_folder(12)))
 
 

@@ -75,7 +75,7 @@ def test_another_run_s_split_is_adopted(saved: Path, make_items: MakeItems) -> N
 
 
 def test_a_split_of_other_images_is_not_adopted(saved: Path, make_items: MakeItems) -> None:
-    with pytest.raises(DataError, match="splits other images, masks or groups than were found here"):
+    with pytest.raises(DataError, match="splits other images, masks or groups than were found"):
         adopt_split(saved, make_items(20, labeled=14))
 
 

@@ -11,7 +11,7 @@ import torch
 from labelmine.data import ClassMap, Item, LabelStore
 from labelmine.errors import DataError
 from labelmine.handlers import InFiles, InMemory
-from labelmine.labelers import PseudoLabel
+from labelmine.labelers import PseudoLabel, Refusal
 from labelmine.transforms import StudentView
 
 SIZES = [(48, 96), (70, 50)]
@@ -35,7 +35,7 @@ def answer(batch: dict[str, Any], weight: torch.Tensor) -> PseudoLabel:
         weight=weight,
         score=torch.tensor([0.75, 0.25]),
         accepted=torch.tensor([True, False]),
-        reason=["", "score 0.25 is below 0.5"],
+        refusal=[None, Refusal.low_score(0.25, 0.5)],
         source={"labeler": "test", "teacher": "none", "teacher_sha256": ""},
         prompts=[[{"box": [0.0, 0.0, 5.0, 5.0]}], []],
     )
@@ -107,8 +107,10 @@ def test_manifest_says_what_was_decided(in_files: Callable[[], InFiles]) -> None
     memory.add(batch, answer(batch, uniform()))
     first, second = memory.store.records()
     assert first["prompts"] == [{"box": [0.0, 0.0, 5.0, 5.0]}]
-    assert (first["score"], first["accepted"], first["reason"], first["view_size"]) == (0.75, True, "", 64)
-    assert (second["accepted"], second["reason"], second["weight"]) == (False, "score 0.25 is below 0.5", 0.0)
+    assert (first["score"], first["accepted"], first["reason"], first["explanation"]) == (0.75, True, "", "")
+    assert (first["drawn_by"], first["view_size"]) == ("labeler", 64)
+    assert (second["accepted"], second["weight"]) == (False, 0.0)
+    assert (second["reason"], second["explanation"]) == ("low_score", "score 0.25 is below 0.5")
     assert [item["id"] for item in memory.store.accepted_items(memory.items.values())] == ["image_000"]
 
 

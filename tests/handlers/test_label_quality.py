@@ -25,7 +25,7 @@ def answer(masks: list[float], scores: list[float], accepted: list[bool]) -> Pse
         weight=torch.ones(count, 1, 4, 4),
         score=torch.tensor(scores),
         accepted=torch.tensor(accepted),
-        reason=[""] * count,
+        refusal=[None] * count,
         source={},
         prompts=[[] for _ in range(count)],
     )

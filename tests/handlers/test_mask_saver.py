@@ -31,7 +31,7 @@ def left_half(engine: Engine, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
 def test_masks_have_the_original_size(tmp_path: Path, make_items: Callable[..., list[Item]]) -> None:
     store = LabelStore(tmp_path, ClassMap())
     engine = Engine(left_half)
-    MaskSaver(store, make_items(2), {"source": "student"}).attach(engine)
+    MaskSaver(store, make_items(2), {"drawn_by": "student"}).attach(engine)
     engine.run(batches(["image_000", "image_001"]))
 
     expected = np.zeros(SIZE, np.uint8)
@@ -40,7 +40,7 @@ def test_masks_have_the_original_size(tmp_path: Path, make_items: Callable[..., 
         assert np.array_equal(np.asarray(Image.open(tmp_path / "masks" / f"{name}.png")), expected)
     table = pd.read_csv(tmp_path / "manifest.csv")
     assert table["id"].tolist() == ["image_000", "image_001"]
-    assert (table["source"] == "student").all()
+    assert (table["drawn_by"] == "student").all()
     assert table["accepted"].all()
 
 

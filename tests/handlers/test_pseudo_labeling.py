@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from labelmine.errors import ConfigError, DataError
 from labelmine.handlers import InMemory, PseudoLabeling
-from labelmine.labelers import PromptedLabeler, PseudoLabel
+from labelmine.labelers import Labeler, PromptedLabeler, PseudoLabel
 from labelmine.teachers import CompactTeacher
 
 SIZE = 32
 
 
-class Threshold:
+class Threshold(Labeler):
     """A labeler that marks bright red pixels and keeps count of the images it was asked about."""
 
     def __init__(self, classes: int = 1) -> None:
@@ -37,7 +37,7 @@ class Threshold:
             weight=torch.full((count, 1, SIZE, SIZE), 0.8),
             score=torch.full((count,), 0.8),
             accepted=torch.ones(count, dtype=torch.bool),
-            reason=[""] * count,
+            refusal=[None] * count,
             source={},
             prompts=[[] for _ in range(count)],
         )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from labelmine.errors import ConfigError, DataError
-from labelmine.labelers import GatedLabeler, Labeler, PseudoLabel
+from labelmine.labelers import GatedLabeler, Labeler, PseudoLabel, Reason, Refusal
 from labelmine.quality import AreaRange, ExpectedDice, Gate, Verdict
 
 SIDE = 16
@@ -25,11 +25,11 @@ def square(start: int, end: int) -> Tensor:
     return mask
 
 
-class Fixed:
+class Fixed(Labeler):
     """A labeler with one answer, which counts how often it was asked."""
 
-    def __init__(self, mask: Tensor, reason: str = "", score: float = 0.9) -> None:
-        self.mask, self.reason, self.score = mask, reason, score
+    def __init__(self, mask: Tensor, refusal: Refusal | None = None, score: float = 0.9) -> None:
+        self.mask, self.refusal, self.score = mask, refusal, score
         self.asked = 0
         self.prepared: list[Any] = []
 
@@ -43,8 +43,8 @@ class Fixed:
             mask=self.mask.expand(count, -1, -1, -1),
             weight=torch.ones(count, 1, SIDE, SIDE),
             score=torch.full((count,), self.score),
-            accepted=torch.full((count,), not self.reason),
-            reason=[self.reason] * count,
+            accepted=torch.full((count,), self.refusal is None),
+            refusal=[self.refusal] * count,
             source={"labeler": "fixed", "teacher": "", "teacher_sha256": ""},
             prompts=[[] for _ in range(count)],
             signals={"known": torch.full((count,), 0.5)},
@@ -75,7 +75,7 @@ def test_it_is_a_labeler_and_hands_the_labeler_s_mask_on_where_that_is_better() 
     assert torch.equal(label.mask, labeler.mask.expand(2, -1, -1, -1))
     assert label.score.tolist() == pytest.approx([0.9, 0.9])
     assert label.weight.unique().tolist() == pytest.approx([0.9])
-    assert (label.drawn_by, label.reason) == (["labeler"] * 2, ["", ""])
+    assert (label.drawn_by, label.refusal) == ([["labeler"]] * 2, [None, None])
     assert {"known", "student_dice", "area_fit"} <= set(label.signals)
 
 
@@ -89,21 +89,21 @@ def test_the_student_s_own_mask_counts_where_it_is_sure() -> None:
     assert label.weight[0, 0, 4, 4] == 0
     assert label.weight[0, 0, 6, 6] == label.score[0] > 0.8
     assert label.source["labeler"] == "self"
-    assert label.drawn_by == ["student"]
+    assert label.drawn_by == [["student"]]
 
 
 def test_without_a_fallback_nothing_is_labelled_there() -> None:
     gated = GatedLabeler(Fixed(square(0, 2)), verdict("student", "student"), fallback="none")
     label = gated(batch(1), student_of(0.9 * square(4, 12)))
     assert not label.accepted.any()
-    assert label.reason == ["nothing was found"]
+    assert label.refusal == [Refusal(Reason.NOTHING_FOUND)]
     assert label.weight.max() == 0
 
 
 def test_size_decides_by_what_the_student_found() -> None:
     gated = GatedLabeler(Fixed(square(0, 4)), verdict("labeler", "student"))
-    assert gated(batch(1), student_of(0.9 * square(2, 4))).drawn_by == ["labeler"]
-    assert gated(batch(1), student_of(0.9 * square(2, 12))).drawn_by == ["student"]
+    assert gated(batch(1), student_of(0.9 * square(2, 4))).drawn_by == [["labeler"]]
+    assert gated(batch(1), student_of(0.9 * square(2, 12))).drawn_by == [["student"]]
 
 
 def test_expected_dice_decides_what_is_used_and_how_much_it_counts() -> None:
@@ -115,15 +115,23 @@ def test_expected_dice_decides_what_is_used_and_how_much_it_counts() -> None:
     full = GatedLabeler(Fixed(square(4, 12)), verdict(learnt=learnt), weighted=False)(batch(1), student)
     assert full.weight.unique().tolist() == [1]
     apart = GatedLabeler(Fixed(square(0, 3)), verdict(learnt=learnt), min_score=0.5)(batch(1), student)
-    assert apart.reason == ["score 0.10 is below 0.5"]
+    assert apart.refusal == [Refusal.low_score(0.1, 0.5)]
     assert apart.weight.max() == 0
 
 
-@pytest.mark.parametrize(("reason", "used"), [("the recorded mask is empty", False), ("score 0.10 is below 0.5", True)])
-def test_what_the_labeler_refuses_stays_refused_but_for_its_own_score(reason: str, used: bool) -> None:
-    label = GatedLabeler(Fixed(square(4, 12), reason), verdict())(batch(1), student_of(0.9 * square(4, 12)))
+@pytest.mark.parametrize(
+    ("refusal", "used"),
+    [
+        (Refusal(Reason.EMPTY_MASK), False),
+        (Refusal(Reason.OTHER, "score board: no lesion, says the radiologist"), False),
+        (Refusal.low_score(0.1, 0.5), True),
+        (Refusal(Reason.LOW_SCORE, "niedriger Wert"), True),
+    ],
+)
+def test_what_the_labeler_refuses_stays_refused_but_for_its_own_score(refusal: Refusal, used: bool) -> None:
+    label = GatedLabeler(Fixed(square(4, 12), refusal), verdict())(batch(1), student_of(0.9 * square(4, 12)))
     assert label.accepted.tolist() == [used]
-    assert label.reason == ["" if used else reason]
+    assert label.refusal == [None if used else refusal]
 
 
 def test_pixels_and_components_abstain() -> None:
@@ -137,13 +145,13 @@ def test_pixels_and_components_abstain() -> None:
 
 
 @pytest.mark.parametrize(("empty_dice", "used"), [(0.0, False), (0.4, False), (0.9, True)])
-@pytest.mark.parametrize("reason", ["", "no prompt: the student found nothing"])
+@pytest.mark.parametrize("refusal", [None, Refusal(Reason.NO_PROMPT)])
 def test_an_empty_label_is_used_where_gold_says_that_it_is_mostly_right(
-    empty_dice: float, used: bool, reason: str
+    empty_dice: float, used: bool, refusal: Refusal | None
 ) -> None:
     probability = torch.zeros(1, SIDE, SIDE)
     probability[:, 2, 2] = 0.4
-    gated = GatedLabeler(Fixed(torch.zeros(1, SIDE, SIDE), reason), verdict(empty_dice=empty_dice))
+    gated = GatedLabeler(Fixed(torch.zeros(1, SIDE, SIDE), refusal), verdict(empty_dice=empty_dice))
     label = gated(batch(1), student_of(probability))
     assert label.accepted.tolist() == [used]
     assert label.mask.max() == 0
@@ -178,11 +186,12 @@ def test_the_verdict_may_come_later_and_from_a_file(tmp_path: Path) -> None:
 
 def test_a_verdict_about_another_labeler_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "gate.json"
-    replace(verdict(), source={"labeler": "Fixed"}).save(path)
-    assert GatedLabeler(Fixed(square(0, 2)), path).verdict.source == {"labeler": "Fixed"}
-    replace(verdict(), source={"labeler": "PromptedLabeler", "teacher": "sam", "sha256": "1"}).save(path)
+    replace(verdict(), source=Fixed(square(0, 2)).source).save(path)
+    assert GatedLabeler(Fixed(square(0, 2)), path).verdict.source["labeler"] == "Fixed"
+    replace(verdict(), source={"labeler": "prompted", "teacher": "sam", "teacher_sha256": "1"}).save(path)
     with pytest.raises(
-        ConfigError, match=r"gate\.json: expected a verdict about this labeler, {'labeler': 'Fixed'}\. Got"
+        ConfigError,
+        match=r"gate\.json: expected a verdict about this labeler, {'labeler': 'Fixed', 'teacher': ''",
     ):
         GatedLabeler(Fixed(square(0, 2)), path)(batch(1), student_of(square(0, 2)))
 

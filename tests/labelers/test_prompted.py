@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from labelmine.labelers import Labeler, PromptedLabeler, PseudoLabel
+from labelmine.labelers import Labeler, PromptedLabeler, PseudoLabel, Reason, Refusal
 from labelmine.labelers.prediction import predict
 from labelmine.prompts import PromptGenerator, Prompts
 from labelmine.quality import agreement
@@ -17,7 +17,7 @@ from labelmine.teachers import Teacher, TeacherMasks
 SIDE = 32
 
 
-class BoxTeacher:
+class BoxTeacher(Teacher):
     """Answers every box with the box itself, filled."""
 
     name = "boxes"
@@ -109,7 +109,7 @@ def test_image_without_a_prediction_abstains_and_leaves_the_others_alone() -> No
     answer = PromptedLabeler(BoxTeacher(), boxes_only(), min_score=0)(batch(3), Drawn(probability))
     assert answer.accepted.tolist() == [False, True, False]
     assert answer.score[[0, 2]].tolist() == [0, 0]
-    assert answer.reason == ["no prompt: the student found nothing", "", "no prompt: the student found nothing"]
+    assert answer.refusal == [Refusal(Reason.NO_PROMPT), None, Refusal(Reason.NO_PROMPT)]
     assert answer.weight.amax((1, 2, 3))[[0, 2]].tolist() == [0, 0]
     assert (answer.mask[[0, 2]] == 0).all()
 
@@ -129,11 +129,11 @@ def test_low_scores_and_empty_answers_are_not_accepted_and_say_why() -> None:
     cross(probability[0, 0], 10, 10)
     student = Drawn(probability)
     low = PromptedLabeler(BoxTeacher(iou=0.1), boxes_only(), min_score=0.7)(batch(), student)
-    assert low.reason == [f"score {low.score.item():.2f} is below 0.7"]
+    assert low.refusal == [Refusal.low_score(low.score.item(), 0.7)]
     assert (low.weight == 0).all()
     empty = PromptedLabeler(BoxTeacher(strength=-10), boxes_only(), min_score=0.1)(batch(), student)
     assert empty.accepted.tolist() == [False]
-    assert empty.reason == ["the teacher answered with an empty mask"]
+    assert empty.refusal == [Refusal(Reason.EMPTY_ANSWER)]
 
 
 def test_padding_is_never_labelled_nor_prompted() -> None:

@@ -19,7 +19,7 @@ from torch.utils.data import default_collate
 
 from labelmine.data import ClassMap, Item, LoadItem, find_items
 from labelmine.errors import ConfigError, DataError
-from labelmine.labelers import Labeler, RecordedLabeler
+from labelmine.labelers import Labeler, Reason, RecordedLabeler, Refusal
 from labelmine.labelers.recorded_masks import at_size
 from labelmine.quality import agreement
 from labelmine.transforms import StudentView
@@ -77,8 +77,10 @@ def test_masks_are_labels_and_all_else_is_refused_with_its_reason(folder: Path) 
     answer = RecordedLabeler(folder)(asked, student)
 
     assert answer.accepted.tolist() == [True, False, True, False, False]
-    assert answer.reason[:4] == ["", "the recorded mask is empty", "", "no recorded mask"]
-    assert answer.reason[4].startswith("damaged.png: content is no image")
+    assert answer.refusal[:4] == [None, Refusal(Reason.EMPTY_MASK), None, Refusal(Reason.NO_MASK)]
+    assert (damaged := answer.refusal[4]) is not None
+    assert damaged.reason is Reason.DAMAGED_MASK
+    assert str(damaged).startswith("damaged.png: content is no image")
     assert answer.source == {"labeler": "recorded", "teacher": "medsam", "teacher_sha256": ""}
     assert answer.prompts == [[]] * 5
     assert dict(answer.signals) == {}
@@ -100,7 +102,7 @@ def test_recorded_scores_weigh_and_refuse(folder: Path, tmp_path: Path) -> None:
 
     assert answer.score.tolist() == [0.75, 0.25, 1.0, 0.0]
     assert torch.equal(answer.signals["recorded_score"], answer.score)
-    assert answer.reason[:3] == ["", "score 0.25 is below 0.5", "the recorded mask is empty"]
+    assert answer.refusal[:3] == [None, Refusal.low_score(0.25, 0.5), Refusal(Reason.EMPTY_MASK)]
     assert answer.weight.flatten(1).amax(1).tolist() == [0.75, 0, 0, 0]
     even = RecordedLabeler(folder, scores=table, min_score=0.2, weighted=False)(batch("good", "deep/small"), student)
     assert even.weight.flatten(1).amax(1).tolist() == [1, 1]
@@ -108,7 +110,7 @@ def test_recorded_scores_weigh_and_refuse(folder: Path, tmp_path: Path) -> None:
 
 def test_a_mask_without_a_score_is_not_used_where_others_have_one(folder: Path, tmp_path: Path) -> None:
     labeler = RecordedLabeler(folder, scores=scores(tmp_path, "id,score\ngood,0.75\n"), min_score=0)
-    assert labeler(batch("deep/small"), student).reason == ["no recorded score"]
+    assert labeler(batch("deep/small"), student).refusal == [Refusal(Reason.NO_SCORE)]
 
 
 @pytest.mark.parametrize(("part", "used"), [(0.02, False), (0.04, True), (0.96, True), (0.98, False)])
@@ -121,7 +123,9 @@ def test_one_class_limit_counts_background_too(folder: Path, part: float, used: 
     answer = RecordedLabeler(folder, one_class_limit=0.97)(asked, student)
 
     assert answer.accepted.tolist() == [used]
-    assert answer.reason == ["" if used else "one class fills more than 0.97 of the recorded mask"]
+    assert [str(refusal or "") for refusal in answer.refusal] == [
+        "" if used else "one class fills more than 0.97 of the recorded mask"
+    ]
     assert RecordedLabeler(folder)(asked, student).accepted.tolist() == [True]
 
 
@@ -153,7 +157,7 @@ def test_slices_take_their_part_of_a_volume(tmp_path: Path) -> None:
     items = [Item(id=f"scan_frame{n:04d}", image="scan.nii.gz", group="scan", frame=n) for n in range(3)]
     labeler = RecordedLabeler(tmp_path, items=items)
     answer = labeler(batch("scan_frame0000", "scan_frame0001"), student)
-    assert answer.reason == ["the recorded mask is empty", ""]
+    assert answer.refusal == [Refusal(Reason.EMPTY_MASK), None]
     assert labeler.knows("scan_frame0002")
     assert not labeler.knows("other_frame0002")
 
@@ -216,11 +220,11 @@ def test_medsam_s_recorded_answers_on_busi(shared_data: Path) -> None:
     assert len(items) == 100
     load = Compose([LoadItem(ClassMap()), StudentView(256)])
     labeler = RecordedLabeler(busi / "medsam_box_masks", items=items)
-    dice, reasons = [], []
+    dice, refusals = [], []
     for start in range(0, 100, 20):
         views = default_collate([load(item) for item in items[start : start + 20]])
         answer = labeler(views, lambda image: image[:, :1])
         dice += agreement(answer.mask, views["label"]).tolist()
-        reasons += answer.reason
-    assert (reasons.count("the recorded mask is empty"), reasons.count("")) == (5, 95)
+        refusals += answer.refusal
+    assert (refusals.count(Refusal(Reason.EMPTY_MASK)), refusals.count(None)) == (5, 95)
     assert np.mean(dice) == pytest.approx(0.520, abs=0.005)

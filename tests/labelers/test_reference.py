@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from labelmine.errors import ConfigError, DataError
 from labelmine.handlers import PseudoLabeling
-from labelmine.labelers import Labeler, ReferenceLabeler
+from labelmine.labelers import Labeler, Reason, ReferenceLabeler, Refusal
 from labelmine.labelers.prediction import predict
 from labelmine.networks import Student
 
@@ -134,7 +134,7 @@ def test_unsure_pixels_abstain_and_empty_answers_are_refused() -> None:
     assert torch.equal(answer.weight[0, 0] > 0, (torch.maximum(share, 1 - share)[0, 0] == 1))
     noise = {"image": torch.rand(1, 3, SIDE, SIDE)}
     strict = ReferenceLabeler(gold(3), layer="1", stride=1, min_score=1.0)(noise, network())
-    assert strict.reason == [f"score {strict.score.item():.2f} is below 1"]
+    assert strict.refusal == [Refusal.low_score(strict.score.item(), 1)]
     assert strict.weight.max() == 0
 
 
@@ -145,7 +145,7 @@ def test_an_image_without_the_object_gets_no_label() -> None:
     labeler = ReferenceLabeler(gold(3), layer="0", stride=1)
     answer = labeler({"image": torch.full((1, 3, SIDE, SIDE), 0.4)}, student)
     assert answer.accepted.tolist() == [False]
-    assert answer.reason == ["no pixel looks like a gold object"]
+    assert answer.refusal == [Refusal(Reason.NO_LIKENESS)]
 
 
 def test_labels_do_not_depend_on_the_batch() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from labelmine.labelers import Labeler, SelfLabeler
+from labelmine.labelers import Labeler, Reason, Refusal, SelfLabeler
 
 SIDE = 16
 
@@ -35,7 +35,7 @@ def test_mask_weight_and_score_come_from_the_students_confidence() -> None:
     assert answer.score[0].item() == pytest.approx((64 * 0.9 + 16 * 0.6) / 80, abs=1e-5)
     assert answer.accepted.tolist() == [True, False]
     assert (answer.weight[1] == 0).all()
-    assert answer.reason == ["", "the student found nothing or is unsure"]
+    assert answer.refusal == [None, Refusal(Reason.UNSURE)]
     assert answer.prompts == [[], []]
     assert answer.source["labeler"] == "self"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from labelmine.errors import DataError
-from labelmine.quality import Gate, blended, decide, trusting
+from labelmine.quality import Gate, blended, decide, uncompared_gate
 
 SIZES = {"small": 0.0, "medium": 0.02, "large": 0.1}
 
@@ -75,7 +75,7 @@ def test_a_blend_is_the_mean_and_one_class_where_they_exclude_each_other() -> No
 
 
 def test_a_labeler_that_cannot_be_compared_is_trusted_and_said_to_be() -> None:
-    gate = trusting(["a"], SIZES)
+    gate = uncompared_gate(["a"], SIZES)
     assert gate.chosen == {"labeler"}
     assert "could not be compared" in gate.sentence()
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from labelmine.bundle import bundle_root
 from labelmine.data import ImageSet, prepare_image_set
-from labelmine.labelers import GatedLabeler, PromptedLabeler, PseudoLabel
+from labelmine.labelers import GatedLabeler, Labeler, PromptedLabeler, PseudoLabel
 from labelmine.networks import Student
 from labelmine.quality import agreement
 from labelmine.teachers import CompactTeacher, build_compact_teacher
@@ -45,7 +45,7 @@ def student(image: Tensor) -> Tensor:
     return (image[:, :1].roll(2, dims=-1) - 0.5) * 20
 
 
-class Oracle:
+class Oracle(Labeler):
     """A labeler that knows gold and moves it by some pixels."""
 
     def __init__(self, moved: int) -> None:
@@ -58,7 +58,7 @@ class Oracle:
             weight=torch.ones_like(batch["image"][:, :1]),
             score=torch.full((count,), 0.9),
             accepted=torch.ones(count, dtype=torch.bool),
-            reason=[""] * count,
+            refusal=[None] * count,
             source={},
             prompts=[[] for _ in range(count)],
         )

@@ -19,7 +19,7 @@ from torch import Tensor
 from labelmine.data import ClassMap, ImageSet, Item
 from labelmine.errors import ConfigError, DataError
 from labelmine.prompts import Prompts
-from labelmine.teachers import TeacherMasks
+from labelmine.teachers import Teacher, TeacherMasks
 from labelmine.workflows import PromptSearch, PromptSetting, SearchSpace, default_setting, student_loader, view_dataset
 from labelmine.workflows.prompt_search import RememberedStudent
 from labelmine.workflows.prompt_settings import ordered_kinds
@@ -27,7 +27,7 @@ from labelmine.workflows.prompt_settings import ordered_kinds
 SIDE = 64
 
 
-class ShyTeacher:
+class ShyTeacher(Teacher):
     """Fills a box but for a sixth of it on each side, so that a margin of a quarter is exactly right."""
 
     name = "shy"
@@ -36,8 +36,7 @@ class ShyTeacher:
 
     def __init__(self, multimask: bool | None = None) -> None:
         self.encoded = self.decoded = 0
-        if multimask is not None:
-            self.multimask = multimask
+        self.multimask = multimask
 
     def encode(self, images: Tensor) -> Tensor:
         self.encoded += len(images)
@@ -50,7 +49,7 @@ class ShyTeacher:
         for n, (x0, y0, x1, y1) in enumerate(prompts.boxes.tolist()):
             dx, dy = (x1 - x0) / 6, (y1 - y0) / 6
             logits[n, round(y0 + dy) : round(y1 - dy), round(x0 + dx) : round(x1 - dx)] = 10.0
-        if getattr(self, "multimask", False):
+        if self.multimask:
             logits = -logits  # the best of three is no good here
         return TeacherMasks(logits, torch.full((len(prompts),), 0.9))
 

@@ -41,7 +41,9 @@ def labelled(images: ImageSet, folder: Path) -> LabelStore:
         mask = read_label(item, item["dropped_label"], images.classes)
         score = 0.9 - 0.05 * number
         accepted = score > 0.5
-        store.write(item, mask, {"score": score, "accepted": accepted, "reason": "" if accepted else "score too low"})
+        store.write(
+            item, mask, {"score": score, "accepted": accepted, "explanation": "" if accepted else "score too low"}
+        )
     return store
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from labelmine.data import write_phantom_set
 from labelmine.errors import ConfigError, DataError
 from labelmine.workflows import RunFolder, Study, StudyImages, StudyPage, study_grid
 from labelmine.workflows.study_cell import reason
@@ -107,6 +108,14 @@ def test_a_baseline_must_be_run(study: Callable[..., Study]) -> None:
     StudyPage(made, baseline="self_training")
     with pytest.raises(ConfigError, match="baseline: expected one of supervised, self_training, one_time, got 'wide'"):
         StudyPage(made, baseline="wide")
+
+
+def test_dots_in_the_name_of_an_external_set_are_part_of_it(tmp_path: Path) -> None:
+    folders = [tmp_path / "polyps.v1", tmp_path / "polyps.v2"]
+    for folder in folders:
+        write_phantom_set(folder, 2, 0, 0)
+    images = StudyImages(None, str(tmp_path / "study"), external=[str(folder) for folder in folders])
+    assert [found.name for found in images.external] == ["polyps.v1", "polyps.v2"]
 
 
 def test_external_sets_are_told_apart_by_name(tmp_path: Path) -> None:

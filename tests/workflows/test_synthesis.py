@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from labelmine.data import ImageSet, prepare_image_set
+from labelmine.data import ClassMap, ImageSet, Item, prepare_image_set
 from labelmine.errors import ConfigError, DataError
 from labelmine.labelers.prediction import predict
 from labelmine.synthesis import Generator, Recipe
@@ -172,3 +172,14 @@ def test_prompts_of_the_teacher_are_drawn_from_the_made_masks(count: int, exclus
     view: dict[str, Tensor] = {"image": torch.rand(count, 3, 8, 8), "weight": torch.ones(count, 1, 8, 8)}
     seen = predict(_drawn(masks, exclusive), view, exclusive)
     torch.testing.assert_close(seen, masks, atol=1e-4, rtol=0)
+
+
+def test_volumes_of_one_name_in_two_folders_stay_two(tmp_path: Path) -> None:
+    items = [
+        Item(id=f"{folder}/scan.v2_frame0000", image=str(tmp_path / folder / "scan.v2.nii.gz"), group=folder, frame=0)
+        for folder in ("a", "b")
+    ]
+    train = [Item({**item, "split": "train"}) for item in items]
+    images = ImageSet("volumes", tmp_path, train, ClassMap(), None, -1, {})
+    admission(tmp_path / "run", images)._list([])
+    assert pd.read_csv(tmp_path / "run" / "dataset.csv")["id"].tolist() == ["a/scan.v2", "b/scan.v2"]

@@ -9,6 +9,7 @@ from labelmine.data.intensities import Window
 from labelmine.data.items import Item, Split
 from labelmine.data.label_store import LabelStore
 from labelmine.data.loading import LoadedItem, LoadItem, read_label
+from labelmine.data.mask_folder import MaskFolder
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.png import encode_png
 from labelmine.data.reading import read_image, read_mask
@@ -24,6 +25,7 @@ __all__ = [
     "LabelStore",
     "LoadItem",
     "LoadedItem",
+    "MaskFolder",
     "Pair",
     "SetAside",
     "Split",

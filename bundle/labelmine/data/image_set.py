@@ -159,7 +159,7 @@ def prepare_image_set(
     if loaded is None:
         save_split(own_file, checked.items, items, settings, pairs)
     image_set = ImageSet(
-        name="phantom" if dataset_dir is None else _name(source.absolute()),
+        name="phantom" if dataset_dir is None else set_name(source),
         root=root_of(source),
         items=items,
         classes=checked.classes,
@@ -214,7 +214,7 @@ def find_images(
     known = classes if classes is not None else _numbered(class_names)
     checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, known, window, slice_axis)
     summary = {"n_images": len(checked.items), "n_quarantined": len(checked.set_aside)}
-    return ImageSet(source.stem, root_of(source), checked.items, checked.classes, window, slice_axis, summary)
+    return ImageSet(set_name(source), root_of(source), checked.items, checked.classes, window, slice_axis, summary)
 
 
 def _numbered(names: Sequence[str]) -> ClassMap | None:
@@ -224,7 +224,9 @@ def _numbered(names: Sequence[str]) -> ClassMap | None:
     return ClassMap(names=tuple(names), values=values)
 
 
-def _name(source: Path) -> str:
+def set_name(source: Path) -> str:
+    """Return what an image set is called: its folder, dots and all, or its file without suffix."""
+    source = source.expanduser().absolute()
     return source.name if source.is_dir() else source.stem
 
 

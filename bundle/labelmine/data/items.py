@@ -30,3 +30,13 @@ class Item(TypedDict):
     frame: NotRequired[int]
     dropped_label: NotRequired[str]
     made: NotRequired[bool]
+
+
+def volume_id(item: Item) -> str:
+    """Return the id of the file that a frame or slice belongs to; the item's own id for a plain 2-D file.
+
+    Example:
+        >>> volume_id(Item(id="ct/scan.v2_frame0003", image="ct/scan.v2.nii.gz", group="scan", frame=3))
+        'ct/scan.v2'
+    """
+    return item["id"].removesuffix(f"_frame{item['frame']:04d}") if "frame" in item else item["id"]

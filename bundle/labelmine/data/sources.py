@@ -137,14 +137,15 @@ def _refuse_stray_masks(folder: Path) -> None:
             )
 
 
-def _files(folder: Path) -> list[Path]:
+def visible_files(folder: Path) -> list[Path]:
+    """Return the files at any depth below a folder, without hidden ones and those of ``__MACOSX``; sorted."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     visible = (p for p in paths if not any(part.startswith((".", "__")) for part in p.relative_to(folder).parts))
     return sorted(visible)
 
 
 def _list_images(folder: Path) -> list[Entry]:
-    files = [path for path in _files(folder) if file_kind(path) is not None]
+    files = [path for path in visible_files(folder) if file_kind(path) is not None]
     entries = [Entry(without_suffix(path.relative_to(folder)).as_posix(), path) for path in files]
     return sorted(entries, key=lambda entry: entry.id)
 
@@ -152,7 +153,7 @@ def _list_images(folder: Path) -> list[Entry]:
 def _pair(scan: _Scan, folder: Path) -> _Scan:
     """Give each entry the mask of its name; masks named like one frame stay apart until frames are known."""
     masks: dict[str, Path] = {}
-    for path in _files(folder):
+    for path in visible_files(folder):
         name = without_suffix(path.relative_to(folder)).as_posix()
         kind = file_kind(path)
         if kind == "dicom":

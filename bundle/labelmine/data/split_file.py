@@ -79,8 +79,8 @@ def adopt_split(path: str | Path, found: Sequence[Item]) -> tuple[list[Item], li
     split_of, pairs, settings = _read(file)
     if settings.get("dataset") != _digest(found):
         raise DataError(
-            f"split_file: {file} splits other images, masks or groups than were found here. Give the dataset_dir of "
-            "the run that wrote it, or take split_file out"
+            f"split_file: {file} splits other images, masks or groups than were found. Give the dataset_dir of the run "
+            "that wrote it, or another split_file"
         )
     return [_placed(item, split_of[item["id"]]) for item in found if item["id"] in split_of], pairs
 

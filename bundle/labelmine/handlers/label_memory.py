@@ -12,6 +12,7 @@ from torch import Tensor
 from labelmine.data import Item, LabelStore
 from labelmine.errors import DataError
 from labelmine.labelers import PseudoLabel
+from labelmine.quality import DrawnBy
 from labelmine.transforms import StudentView, to_original
 
 PackedLabel = tuple[Tensor, Tensor, list[int]]  # bits of the mask, weight (1 or S * S values), shape (K, S, S)
@@ -114,13 +115,15 @@ class InFiles:
             mask = to_original(label.mask[index].cpu(), size) > 0.5
             weight = label.weight[index].cpu()
             uniform = bool((weight == weight.flatten()[0]).all())
+            refusal = label.refusal[index]
             record = {
                 **label.source,
                 **self._origin(),
-                **({"drawn_by": label.drawn_by[index]} if label.drawn_by else {}),
+                "drawn_by": ",".join(label.drawn_by[index] if label.drawn_by else [DrawnBy.LABELER]),
                 "score": round(float(label.score[index]), 4),
                 "accepted": bool(label.accepted[index]),
-                "reason": label.reason[index],
+                "reason": "" if refusal is None else refusal.reason.value,
+                "explanation": "" if refusal is None else str(refusal),
                 "weight": round(float(weight.amax()), 4),
                 "prompts": label.prompts[index],
                 "signals": {name: round(float(value[index]), 4) for name, value in label.signals.items()},

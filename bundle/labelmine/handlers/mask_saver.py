@@ -17,7 +17,7 @@ class MaskSaver:
     Args:
         store: Where masks and their manifest go.
         items: Items of the evaluator's images.
-        record: What the manifest should say of each mask, for example ``{"source": "student"}``.
+        record: What the manifest should say of each mask, for example ``{"drawn_by": "student"}``.
     """
 
     def __init__(self, store: LabelStore, items: Sequence[Item], record: Mapping[str, Any] | None = None) -> None:

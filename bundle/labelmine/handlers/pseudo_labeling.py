@@ -15,7 +15,7 @@ from torch import Tensor
 from labelmine.errors import ConfigError
 from labelmine.handlers.label_memory import InMemory, LabelMemory
 from labelmine.labelers import Labeler, PseudoLabel
-from labelmine.labelers.base import StudentNetwork
+from labelmine.networks import StudentNetwork
 from labelmine.progress import progress
 from labelmine.ranks import own_batches
 
@@ -178,9 +178,7 @@ class PseudoLabeling:
 
     def _prepare(self, engine: Engine | None = None) -> None:
         """Let a labeler take up the student as it is now."""
-        prepare = getattr(self.labeler, "prepare", None)
-        if prepare is not None:
-            prepare(self.student)
+        self.labeler.prepare(self.student)
 
     def _labels(self, batch: Mapping[str, Any], epoch: int) -> tuple[Tensor, Tensor]:
         """Return masks (B, K, S, S) and weights (B, 1, S, S) of unlabelled rows."""

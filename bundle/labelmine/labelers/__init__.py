@@ -6,6 +6,7 @@ from labelmine.labelers.gated import GatedLabeler
 from labelmine.labelers.prompted import PromptedLabeler
 from labelmine.labelers.recorded import RecordedLabeler
 from labelmine.labelers.reference import ReferenceLabeler
+from labelmine.labelers.refusal import Reason, Refusal
 from labelmine.labelers.self_training import SelfLabeler
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "Labeler",
     "PromptedLabeler",
     "PseudoLabel",
+    "Reason",
     "RecordedLabeler",
     "ReferenceLabeler",
+    "Refusal",
     "SelfLabeler",
     "build_prompted_labeler",
     "build_trusted_labeler",

@@ -1,14 +1,18 @@
-"""The labeler's protocol and its answer: images (and the student) in, pseudo labels out."""
+"""The labeler's contract and its answer: images (and the student) in, pseudo labels out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from torch import Tensor
 
-StudentNetwork = Callable[[Tensor], Tensor]
+from labelmine.labelers.refusal import Refusal
+from labelmine.networks import StudentNetwork
+from labelmine.quality import DrawnBy
+from labelmine.teachers import Teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,32 +24,42 @@ class PseudoLabel:
         weight: (B, 1, H, W) float32 in [0, 1], how much each pixel counts; 0 where it abstains.
         score: (B,) float32, expected Dice in [0, 1].
         accepted: (B,) bool, whether the label may train a student.
-        reason: Why not, per image; empty where accepted.
-        source: Labeler, teacher and weights' sha256, for the manifest.
+        refusal: Why not, per image; None where accepted.
+        source: Who labelled, as ``Labeler.source`` has it, for the manifest.
         prompts: Per image, the JSON-able prompts that led to the label; empty lists for labelers without prompts.
         signals: What else speaks for or against a label, (B,) float32 by name; see ``labelmine.quality``.
-        drawn_by: Per image who drew each class, where that may differ: ``labeler``, ``student``, ``blend`` or ``none``.
+        student: (B, K, H, W) float32 in [0, 1], what the student answered to the batch, where the labeler asked it; who
+            needs it too need not ask again. None: the labeler did not ask.
+        drawn_by: Per image who drew each of the K classes; None: the labeler drew all.
     """
 
     mask: Tensor
     weight: Tensor
     score: Tensor
     accepted: Tensor
-    reason: list[str]
+    refusal: list[Refusal | None]
     source: dict[str, str]
     prompts: list[list[dict[str, Any]]]
     signals: Mapping[str, Tensor] = field(default_factory=dict)
-    drawn_by: list[str] | None = None
+    student: Tensor | None = None
+    drawn_by: list[list[DrawnBy]] | None = None
 
 
-@runtime_checkable
-class Labeler(Protocol):
+class Labeler(ABC):
     """Anything that labels a batch; all labelers are interchangeable in every workflow.
 
-    A labeler that depends on more of the student than its answer to the batch has a method ``prepare(student)`` too,
-    which is called before all images are labelled and, in continuous labelling, at the start of each epoch.
+    Only ``__call__`` has to be written; all else has a default that suits a labeler without a teacher, which looks at
+    nothing but the batch and the student's answer to it.
+
+    Attributes:
+        name: Short name for records, for example ``prompted``; empty: the name of the class.
+        teacher: The model that is asked for labels; None: none.
     """
 
+    name: str = ""
+    teacher: Teacher | None = None
+
+    @abstractmethod
     def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
         """Label ``batch["image"]`` (B, 3, H, W), float32 in [0, 1].
 
@@ -53,4 +67,23 @@ class Labeler(Protocol):
             batch: Plain (not augmented) views; ``weight`` (B, 1, H, W), where present, is 0 in the padding.
             student: Network that maps images to logits, in whatever mode; the labeler evaluates it without gradients.
         """
-        ...
+
+    def prepare(self, student: StudentNetwork) -> None:  # noqa: B027  # a default that does nothing, not an omission
+        """Take up what depends on more of the student than its answer to a batch.
+
+        Called before all images are labelled and, in continuous labelling, at the start of each epoch.
+        """
+
+    def knows(self, image_id: str) -> bool:
+        """Whether there can be an answer to an image at all; recorded labels know only theirs."""
+        return True
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Who labels, for records and for the gate: ``labeler``, ``teacher`` and ``teacher_sha256``."""
+        teacher = self.teacher
+        return {
+            "labeler": self.name or type(self).__name__,
+            "teacher": teacher.name if teacher else "",
+            "teacher_sha256": teacher.weights_sha256 if teacher else "",
+        }

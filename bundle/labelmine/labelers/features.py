@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from labelmine.errors import ConfigError
-from labelmine.labelers.base import StudentNetwork
+from labelmine.networks import StudentNetwork, network_behind
 
 DECODER = "network.decoder"  # of labelmine's own student: 16 channels at the view's resolution
 
@@ -19,7 +19,7 @@ def network_of(student: StudentNetwork) -> nn.Module:
     Raises:
         ConfigError: When there is no ``torch.nn.Module``, whose layers could be looked at.
     """
-    network = getattr(student, "student", student)
+    network = network_behind(student)
     if not isinstance(network, nn.Module):
         raise ConfigError(
             f"student: expected a torch.nn.Module, whose layers can be looked at. Got: {type(student).__name__}"

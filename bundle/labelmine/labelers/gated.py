@@ -12,24 +12,19 @@ from skimage.measure import label as connected_components
 from torch import Tensor
 
 from labelmine.errors import ConfigError
-from labelmine.labelers.base import Labeler, PseudoLabel, StudentNetwork
-from labelmine.labelers.prediction import predict
+from labelmine.labelers.base import Labeler, PseudoLabel
+from labelmine.labelers.prediction import predict_once
+from labelmine.labelers.refusal import Reason, Refusal
 from labelmine.labelers.self_training import SelfLabeler
-from labelmine.quality import Verdict, blended
+from labelmine.networks import StudentNetwork
+from labelmine.quality import DrawnBy, Verdict, blended
 
 logger = logging.getLogger(__name__)
 
 Fallback = Literal["self", "none"]
 
 
-def source_of(labeler: Labeler) -> dict[str, str]:
-    """Return what a verdict is about: the labeler's kind and, where it has one, its teacher."""
-    teacher = getattr(labeler, "teacher", None)
-    source = {"labeler": type(labeler).__name__}
-    return source if teacher is None else {**source, "teacher": teacher.name, "sha256": teacher.weights_sha256}
-
-
-class GatedLabeler:
+class GatedLabeler(Labeler):
     """Label by what held-out gold says about a labeler.
 
     An empty label is used only if held-out gold says that it is mostly right, as in slices of volumes.
@@ -74,6 +69,8 @@ class GatedLabeler:
             if not 0 <= value <= 1:
                 raise ConfigError(f"{name}: expected a fraction in [0, 1]. Got: {value}")
         self.labeler = labeler
+        self.name = labeler.name
+        self.teacher = labeler.teacher
         self.exclusive = exclusive
         self.min_score = min_score
         self.weighted = weighted
@@ -92,7 +89,7 @@ class GatedLabeler:
             ConfigError: When it is about another labeler.
         """
         if not isinstance(self._verdict, Verdict):
-            verdict, own = Verdict.load(Path(self._verdict)), source_of(self.labeler)
+            verdict, own = Verdict.load(Path(self._verdict)), self.source
             if verdict.source and dict(verdict.source) != own:
                 raise ConfigError(
                     f"{Path(self._verdict).name}: expected a verdict about this labeler, {own}. Got one about "
@@ -101,25 +98,46 @@ class GatedLabeler:
             self._verdict = verdict
         return self._verdict
 
+    @property
+    def source(self) -> dict[str, str]:
+        """The labeler's."""
+        return self.labeler.source
+
     def prepare(self, student: StudentNetwork) -> None:
-        """Let the labeler take up the student; see ``Labeler``."""
-        prepare = getattr(self.labeler, "prepare", None)
-        if prepare is not None and self.verdict.gate.chosen - {"student"}:
-            prepare(student)
+        """Let the labeler take up the student, if it will be asked."""
+        if self._asks_labeler:
+            self.labeler.prepare(student)
+
+    def knows(self, image_id: str) -> bool:
+        """Whether the labeler does."""
+        return self.labeler.knows(image_id)
 
     @torch.no_grad()
     def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
         """Label a batch of plain views; see ``Labeler``."""
-        verdict, probability = self.verdict, predict(student, batch, self.exclusive)
+        answer = self.labeler(batch, student) if self._asks_labeler else None
+        return self.judge(batch, answer, predict_once(student, batch, self.exclusive, answer))
+
+    @torch.no_grad()
+    def judge(self, batch: Mapping[str, Any], answer: PseudoLabel | None, probability: Tensor) -> PseudoLabel:
+        """Label a batch to which labeler and student have answered.
+
+        Args:
+            batch: Plain views.
+            answer: The labeler's; not looked at, and None will do, where the student draws everything.
+            probability: (B, K, H, W) in [0, 1], the student's.
+        """
+        verdict = self.verdict
         inside = batch["weight"] > 0 if "weight" in batch else torch.ones_like(probability[:, :1], dtype=torch.bool)
-        answer = self._ask(batch, student)
+        if answer is None or not self._asks_labeler:
+            answer = SelfLabeler(self.exclusive, self.confidence, min_score=0.0).label(probability)
         masks = {
-            "student": probability,
-            "labeler": answer.mask,
-            "blend": blended(answer.mask, probability, self.exclusive),
+            DrawnBy.STUDENT: probability,
+            DrawnBy.LABELER: answer.mask,
+            DrawnBy.BLEND: blended(answer.mask, probability, self.exclusive),
         }
         drawn, sources = verdict.gate.draw(masks, inside)
-        own = torch.tensor([[s == "student" for s in image] for image in sources]).to(drawn.device)
+        own = torch.tensor([[s == DrawnBy.STUDENT for s in image] for image in sources]).to(drawn.device)
         if self.fallback == "none":
             drawn = drawn * ~own[:, :, None, None]
         signals = verdict.signals(drawn, probability, answer.signals)
@@ -134,25 +152,25 @@ class GatedLabeler:
             weight=weight,
             score=score,
             accepted=accepted,
-            reason=self._reasons(accepted, found, score, answer),
+            refusal=self._refusals(accepted, found, score, answer),
             source=answer.source,
             prompts=answer.prompts,
             signals=signals,
-            drawn_by=[",".join(map(self._name, image)) for image in sources],
+            student=probability,
+            drawn_by=[list(map(self._artist, image)) for image in sources],
         )
 
-    def _ask(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
-        """Ask the labeler, or spare the question where the student draws everything."""
-        if self.verdict.gate.chosen - {"student"}:
-            return self.labeler(batch, student)
-        return SelfLabeler(self.exclusive, self.confidence, min_score=0.0)(batch, student)
+    @property
+    def _asks_labeler(self) -> bool:
+        """Whether the labeler draws anything; otherwise the question is spared."""
+        return bool(self.verdict.gate.chosen - {DrawnBy.STUDENT})
 
-    def _name(self, source: str) -> str:
-        return "none" if source == "student" and self.fallback == "none" else source
+    def _artist(self, source: DrawnBy) -> DrawnBy:
+        return DrawnBy.NOBODY if source == DrawnBy.STUDENT and self.fallback == "none" else source
 
     def _refused(self, answer: PseudoLabel, own: Tensor) -> Tensor:
         """Return (B,): what the labeler refuses for itself, other than for a low score, stays refused."""
-        refused = torch.tensor([bool(r) and not r.startswith("score") for r in answer.reason]).to(own.device)
+        refused = torch.tensor([_stands(refusal) for refusal in answer.refusal]).to(own.device)
         return refused & ~own.all(1)
 
     def _pixels(self, drawn: Tensor, probability: Tensor, own: Tensor) -> Tensor:
@@ -178,15 +196,20 @@ class GatedLabeler:
             abstaining[b, k] = weak[flat].reshape(parts.shape)
         return abstaining.any(1, keepdim=True)
 
-    def _reasons(self, accepted: Tensor, found: Tensor, score: Tensor, answer: PseudoLabel) -> list[str]:
-        reasons = []
-        for good, any_found, value, own in zip(accepted, found, score, answer.reason, strict=True):
+    def _refusals(self, accepted: Tensor, found: Tensor, score: Tensor, answer: PseudoLabel) -> list[Refusal | None]:
+        refusals: list[Refusal | None] = []
+        for good, any_found, value, own in zip(accepted, found, score, answer.refusal, strict=True):
             if good:
-                reasons.append("")
+                refusals.append(None)
             elif not any_found:
-                reasons.append(own if own and not own.startswith("score") else "nothing was found")
+                refusals.append(own if _stands(own) else Refusal(Reason.NOTHING_FOUND))
             elif value < self.min_score:
-                reasons.append(f"score {value:.2f} is below {self.min_score:g}")
+                refusals.append(Refusal.low_score(float(value), self.min_score))
             else:
-                reasons.append(own)
-        return reasons
+                refusals.append(own)
+        return refusals
+
+
+def _stands(refusal: Refusal | None) -> bool:
+    """Whether a labeler's refusal holds whatever gold says of its scores."""
+    return refusal is not None and refusal.reason is not Reason.LOW_SCORE

@@ -9,18 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labelmine.labelers.base import PseudoLabel, StudentNetwork
+from labelmine.labelers.base import Labeler, PseudoLabel
 from labelmine.labelers.prediction import predict
+from labelmine.labelers.refusal import Reason, Refusal
+from labelmine.networks import StudentNetwork
 from labelmine.prompts import PromptGenerator, Prompts
 from labelmine.prompts.jitter import jittered
 from labelmine.quality import agreement
 from labelmine.teachers import Teacher, TeacherMasks
 
 STABILITY_OFFSET = 1.0  # segment-anything's SamAutomaticMaskGenerator
-NO_PROMPT = "no prompt: the student found nothing"
 
 
-class PromptedLabeler:
+class PromptedLabeler(Labeler):
     """Label images with a promptable teacher.
 
     The answers for all objects of a class are united. An image's score is its expected Dice before calibration: the
@@ -41,6 +42,9 @@ class PromptedLabeler:
     Raises:
         ValueError: When ``min_score`` or ``jitter`` is outside [0, 1].
     """
+
+    name = "prompted"
+    teacher: Teacher
 
     def __init__(
         self,
@@ -82,14 +86,11 @@ class PromptedLabeler:
             weight=weight.reshape(-1, 1, 1, 1).expand(-1, 1, *images.shape[-2:]),
             score=score,
             accepted=accepted,
-            reason=[self._reason(p, s, a) for p, s, a in zip(prompted, score, accepted, strict=True)],
-            source={
-                "labeler": "prompted",
-                "teacher": self.teacher.name,
-                "teacher_sha256": self.teacher.weights_sha256,
-            },
+            refusal=[self._refusal(p, s, a) for p, s, a in zip(prompted, score, accepted, strict=True)],
+            source=self.source,
             prompts=[asked.of_image(i) for i in range(len(images))],
             signals=signals,
+            student=probability,
         )
 
     def _answer(
@@ -119,14 +120,14 @@ class PromptedLabeler:
     def _united(self, answer: TeacherMasks, asked: Prompts, probability: Tensor) -> Tensor:
         return united(answer, asked, (probability.shape[0], probability.shape[1]), self.exclusive)
 
-    def _reason(self, prompted: Tensor, score: Tensor, accepted: Tensor) -> str:
+    def _refusal(self, prompted: Tensor, score: Tensor, accepted: Tensor) -> Refusal | None:
         if accepted:
-            return ""
+            return None
         if not prompted:
-            return NO_PROMPT
+            return Refusal(Reason.NO_PROMPT)
         if score < self.min_score:
-            return f"score {score:.2f} is below {self.min_score:g}"
-        return "the teacher answered with an empty mask"
+            return Refusal.low_score(float(score), self.min_score)
+        return Refusal(Reason.EMPTY_ANSWER)
 
 
 def united(answer: TeacherMasks, asked: Prompts, shape: tuple[int, int], exclusive: bool) -> Tensor:

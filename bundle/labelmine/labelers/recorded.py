@@ -14,23 +14,21 @@ from torch import Tensor
 
 from labelmine.data import ClassMap, Item
 from labelmine.errors import ConfigError, DataError
-from labelmine.labelers.base import PseudoLabel, StudentNetwork
+from labelmine.labelers.base import Labeler, PseudoLabel
 from labelmine.labelers.prediction import predict
 from labelmine.labelers.recorded_masks import RecordedMasks, at_size, read_scores
+from labelmine.labelers.refusal import Reason, Refusal
+from labelmine.networks import StudentNetwork
 from labelmine.quality import agreement
 from labelmine.transforms import StudentView
 
 logger = logging.getLogger(__name__)
 
-NOT_THERE = "no recorded mask"
-EMPTY = "the recorded mask is empty"
-UNSCORED = "no recorded score"
 
-
-class RecordedLabeler:
+class RecordedLabeler(Labeler):
     """Label images with masks that are already there: a folder of files named like the images.
 
-    An empty mask is no label (S2's code kept those). What is missing, damaged or refused is said in ``reason``, and
+    An empty mask is no label (S2's code kept those). What is missing, damaged or refused is said in ``refusal``, and
     training goes on with the rest. Another run's ``labels/masks`` may be ``masks_dir``, its ``labels/manifest.csv``
     ``scores``.
 
@@ -57,9 +55,11 @@ class RecordedLabeler:
 
     Example:
         >>> labeler = RecordedLabeler("medsam_masks", one_class_limit=0.97)  # doctest: +SKIP
-        >>> labeler(batch, student).reason  # doctest: +SKIP
+        >>> [str(refusal or "") for refusal in labeler(batch, student).refusal]  # doctest: +SKIP
         ['', 'no recorded mask', 'the recorded mask is empty']
     """
+
+    name = "recorded"
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class RecordedLabeler:
         if one_class_limit is not None and not 0 < one_class_limit <= 1:
             raise ConfigError(f"one_class_limit: expected a fraction in (0, 1], or null. Got: {one_class_limit}")
         self.classes = classes or ClassMap()
-        self.masks = RecordedMasks(Path(masks_dir).expanduser(), self.classes, items, slice_axis)
+        self.masks = RecordedMasks(Path(masks_dir), self.classes, items, slice_axis)
         self.scores = None if scores is None else read_scores(scores)
         self.exclusive = exclusive
         self.min_score = min_score
@@ -112,12 +112,13 @@ class RecordedLabeler:
         sizes = [(int(size[0]), int(size[1])) for size in batch["original_size"]]
         masks, faults = zip(*map(self._read, batch["id"], sizes), strict=True)
         mask = torch.stack([_in_view(found, view) for found in masks]).to(images)
-        score = self._score(mask, batch, student)
-        reason = [
+        own = predict(student, batch, self.exclusive) if self.scores is None else None
+        score = self._recorded(batch["id"]).to(mask.device) if own is None else agreement(mask, own)
+        refusal = [
             fault or self._doubt(image_id, value)
             for fault, image_id, value in zip(faults, batch["id"], score.tolist(), strict=True)
         ]
-        accepted = torch.tensor([not why for why in reason], device=mask.device)
+        accepted = torch.tensor([why is None for why in refusal], device=mask.device)
         trust = score if self.scores is not None and self.weighted else torch.ones_like(score)
         inside = batch["weight"] > 0 if "weight" in batch else torch.ones_like(images[:, :1])
         return PseudoLabel(
@@ -125,45 +126,44 @@ class RecordedLabeler:
             weight=(trust * accepted).reshape(-1, 1, 1, 1) * inside,
             score=score,
             accepted=accepted,
-            reason=reason,
-            source={"labeler": "recorded", "teacher": self.masks.folder.name, "teacher_sha256": ""},
-            prompts=[[] for _ in reason],
+            refusal=refusal,
+            source={**self.source, "teacher": self.masks.folder.name},
+            prompts=[[] for _ in refusal],
             signals={} if self.scores is None else {"recorded_score": score},
+            student=own,
         )
 
-    def _read(self, image_id: str, size: tuple[int, int]) -> tuple[NDArray[np.uint8], str]:
+    def _read(self, image_id: str, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Refusal | None]:
         """Return the mask (K, H, W) of an image of ``size``, and why it is no label."""
         nothing = np.zeros((len(self.classes), *size), dtype=np.uint8)
         try:
             mask = self.masks.read(image_id)
         except DataError as error:
             logger.warning("recorded mask of %s set aside: %s", image_id, error)
-            return nothing, str(error)
+            return nothing, Refusal(Reason.DAMAGED_MASK, str(error))
         if mask is None:
-            return nothing, NOT_THERE
+            return nothing, Refusal(Reason.NO_MASK)
         mask = at_size(mask, size, image_id)
         return mask, self._fault(mask)
 
-    def _fault(self, mask: NDArray[np.uint8]) -> str:
+    def _fault(self, mask: NDArray[np.uint8]) -> Refusal | None:
         if not mask.any():
-            return EMPTY
+            return Refusal(Reason.EMPTY_MASK)
         largest = max(1 - mask.any(0).mean(), mask.mean((1, 2)).max())
         if self.one_class_limit is not None and largest > self.one_class_limit:
-            return f"one class fills more than {self.one_class_limit:g} of the recorded mask"
-        return ""
+            return Refusal(Reason.ONE_CLASS, f"one class fills more than {self.one_class_limit:g} of the recorded mask")
+        return None
 
-    def _score(self, mask: Tensor, batch: Mapping[str, Any], student: StudentNetwork) -> Tensor:
-        """Return (B,): the recorded score, 0 where there is none; without any the Dice of label and student."""
-        if self.scores is None:
-            return agreement(mask, predict(student, batch, self.exclusive))
-        return torch.tensor([self.scores.get(i, 0.0) for i in batch["id"]], dtype=torch.float32, device=mask.device)
+    def _recorded(self, ids: Sequence[str]) -> Tensor:
+        """Return (B,): the recorded score of images, 0 where there is none."""
+        return torch.tensor([(self.scores or {}).get(i, 0.0) for i in ids], dtype=torch.float32)
 
-    def _doubt(self, image_id: str, score: float) -> str:
+    def _doubt(self, image_id: str, score: float) -> Refusal | None:
         if self.scores is None:
-            return ""
+            return None
         if image_id not in self.scores:
-            return UNSCORED
-        return f"score {score:.2f} is below {self.min_score:g}" if score < self.min_score else ""
+            return Refusal(Reason.NO_SCORE)
+        return Refusal.low_score(score, self.min_score) if score < self.min_score else None
 
 
 def _in_view(mask: NDArray[np.uint8], view: StudentView) -> Tensor:

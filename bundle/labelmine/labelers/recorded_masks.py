@@ -11,42 +11,36 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from labelmine.data import ClassMap, Item, read_label
-from labelmine.data.headers import file_kind, without_suffix
+from labelmine.data import ClassMap, Item, MaskFolder, read_label
 from labelmine.errors import DataError
 
 SCORE_COLUMNS = ("id", "score")
 
 
 class RecordedMasks:
-    """Masks by image id: their paths below the folder, without suffix.
+    """Masks by image id, read as the images' classes.
 
     Args:
-        folder: Folder of PNG, TIFF, BMP, JPEG or NIfTI files, at any depth.
+        folder: See ``MaskFolder``.
         classes: How mask values become classes.
         items: Images that may be asked for; they tell which slice of a volume is meant.
         slice_axis: Axis along which NIfTI volumes are cut.
 
     Raises:
-        DataError: A folder without masks, with two masks of one name, or with masks of other images only.
+        DataError: As ``MaskFolder`` does.
     """
 
     def __init__(self, folder: Path, classes: ClassMap, items: Sequence[Item] = (), slice_axis: int = -1) -> None:
         """List the files; none is read yet."""
-        self.folder = folder
+        self.files = MaskFolder(folder, items)
+        self.folder = self.files.folder
         self.classes = classes
         self.slice_axis = slice_axis
-        self._files = _find_masks(folder)
         self._items = {item["id"]: item for item in items}
-        if self._items and not any(image_id in self for image_id in self._items):
-            raise DataError(
-                f"masks_dir: none of the {len(self._files)} masks in {folder.name}/ belongs to an image: expected "
-                f"names like {next(iter(self._items))!r}, got {next(iter(self._files))!r}; name masks like their images"
-            )
 
     def __contains__(self, image_id: str) -> bool:
         """Whether there is a mask of an image."""
-        return self._file(image_id) is not None
+        return image_id in self.files
 
     def read(self, image_id: str) -> NDArray[np.uint8] | None:
         """Read the mask of an image: (K, H, W) uint8 of 0 and 1, or None where there is none.
@@ -54,17 +48,11 @@ class RecordedMasks:
         Raises:
             DataError: A mask that cannot be read.
         """
-        path = self._file(image_id)
+        path = self.files.find(image_id)
         if path is None:
             return None
         item = self._items.get(image_id) or Item(id=image_id, image="", group=image_id)
         return read_label(item, path, self.classes, self.slice_axis)
-
-    def _file(self, image_id: str) -> Path | None:
-        """The mask of the image's own name, or the volume that its slice belongs to."""
-        item = self._items.get(image_id)
-        whole = image_id if item is None or "frame" not in item else image_id.removesuffix(f"_frame{item['frame']:04d}")
-        return self._files.get(image_id) or self._files.get(whole)
 
 
 def read_scores(path: str | Path) -> dict[str, float]:
@@ -107,19 +95,3 @@ def at_size(mask: NDArray[np.uint8], size: tuple[int, int], name: str) -> NDArra
             "scaled copy of it; export the mask at the image's size, or remove it"
         )
     return F.interpolate(torch.from_numpy(mask)[None].float(), size, mode="nearest-exact")[0].numpy().astype(np.uint8)
-
-
-def _find_masks(folder: Path) -> dict[str, Path]:
-    """Return mask files by their path in the folder without suffix."""
-    if not folder.is_dir():
-        raise DataError(f"masks_dir: {folder} is no folder; give the folder of the recorded masks")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.name.startswith(".") or not path.is_file() or file_kind(path) not in ("picture", "nifti"):
-            continue
-        other = found.setdefault(without_suffix(path.relative_to(folder)).as_posix(), path)
-        if other is not path:
-            raise DataError(f"masks_dir: {other.name} and {path.name} are masks of one image; keep one of them")
-    if not found:
-        raise DataError(f"masks_dir: no mask in {folder}; expected PNG, TIFF, BMP, JPEG or NIfTI files")
-    return found

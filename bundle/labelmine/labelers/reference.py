@@ -11,10 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labelmine.errors import ConfigError, DataError
-from labelmine.labelers.base import PseudoLabel, StudentNetwork
+from labelmine.labelers.base import Labeler, PseudoLabel
 from labelmine.labelers.features import DECODER, network_of, recorded_features
 from labelmine.labelers.neighbours import nearest
 from labelmine.labelers.prediction import predict
+from labelmine.labelers.refusal import Reason, Refusal
+from labelmine.networks import StudentNetwork
 
 Batch = Mapping[str, Any]
 
@@ -36,7 +38,7 @@ class Pool:
     images: Tensor
 
 
-class ReferenceLabeler:
+class ReferenceLabeler(Labeler):
     """Label pixels by the vote of their k nearest reference pixels in the student's features.
 
     S3 (Seibold et al., AAAI 2022) gives the idea and k = 5; the rest is our choice: the student's last decoder
@@ -73,6 +75,8 @@ class ReferenceLabeler:
         >>> labeler({"image": torch.rand(1, 3, 32, 32)}, network).mask.mean().item()
         1.0
     """
+
+    name = "reference"
 
     def __init__(
         self,
@@ -127,7 +131,7 @@ class ReferenceLabeler:
     def __call__(self, batch: Batch, student: StudentNetwork) -> PseudoLabel:
         """Label a batch of plain views; see ``Labeler``. Unless prepared, the pool is built anew for each call."""
         pool = self._pool or self._built(student)
-        features, inside = self._look(batch, student), _inside(batch)
+        (features, own), inside = self._look(batch, student), _inside(batch)
         # Image by image: the same product for the same image, in whatever batch it comes.
         share = torch.stack([self._vote(pool, feature, where) for feature, where in zip(features, inside, strict=True)])
         share = F.interpolate(share, batch["image"].shape[-2:], mode="bilinear", align_corners=False)
@@ -141,10 +145,11 @@ class ReferenceLabeler:
             weight=(confidence >= self.confidence).float() * inside * accepted.reshape(-1, 1, 1, 1),
             score=score,
             accepted=accepted,
-            reason=[self._reason(bool(a), float(s)) for a, s in zip(accepted, score, strict=True)],
-            source={"labeler": "reference", "teacher": "", "teacher_sha256": ""},
+            refusal=[self._refusal(bool(a), float(s)) for a, s in zip(accepted, score, strict=True)],
+            source=self.source,
             prompts=[[] for _ in accepted],
             signals={"vote_share": score},
+            student=own,
         )
 
     def _built(self, student: StudentNetwork) -> Pool:
@@ -153,7 +158,7 @@ class ReferenceLabeler:
         image: list[Tensor] = []
         means: list[Tensor] = []
         for batch in self.references:
-            seen = self._look(batch, student)
+            seen, _ = self._look(batch, student)
             gold = _at(batch["label"].to(seen), seen) > 0.5
             inside = _at(_inside(batch).to(seen), seen)[:, 0] > 0.999
             for feature, label, where in zip(seen, gold, inside, strict=True):
@@ -173,15 +178,18 @@ class ReferenceLabeler:
             F.normalize(torch.stack(means), dim=1),
         )  # fmt: skip
 
-    def _look(self, batch: Batch, student: StudentNetwork) -> Tensor:
-        """Return L2-normalised features (B, D, h, w) of a batch."""
+    def _look(self, batch: Batch, student: StudentNetwork) -> tuple[Tensor, Tensor | None]:
+        """Return L2-normalised features (B, D, h, w) of a batch, and what the student answers where it was asked."""
+        own = None
         if self.encoder is not None:
             maps = torch.cat([self.encoder(image[None]) for image in batch["image"]])
         else:
             network = network_of(student)
             images = batch["image"].to(next(network.parameters()).device)
             with recorded_features(network, self.layer) as seen:
-                predict(network, {"image": images}, self.exclusive)
+                answer = predict(network, {"image": images}, self.exclusive)
+            # A student that averages its looks would answer otherwise than its network.
+            own = answer * _inside(batch).to(answer) if network is student else None
             maps = seen[0][: len(images)]
         if maps.ndim != 4:
             raise ConfigError(
@@ -189,7 +197,7 @@ class ReferenceLabeler:
                 "whose output is a map."
             )
         maps = F.avg_pool2d(maps.float(), self.stride, ceil_mode=True) if self.stride > 1 else maps.float()
-        return F.normalize(maps, dim=1)
+        return F.normalize(maps, dim=1), own
 
     def _balanced(self, labels: Tensor) -> Tensor:
         """Return positions of an equal number of pixels of each combination of classes (M, K), at random."""
@@ -218,10 +226,10 @@ class ReferenceLabeler:
         background = 1 - share.sum(1, keepdim=True)
         return share, torch.cat([background, share], dim=1).amax(1, keepdim=True)
 
-    def _reason(self, accepted: bool, score: float) -> str:
+    def _refusal(self, accepted: bool, score: float) -> Refusal | None:
         if accepted:
-            return ""
-        return f"score {score:.2f} is below {self.min_score:g}" if score else "no pixel looks like a gold object"
+            return None
+        return Refusal.low_score(score, self.min_score) if score else Refusal(Reason.NO_LIKENESS)
 
 
 def _inside(batch: Batch) -> Tensor:

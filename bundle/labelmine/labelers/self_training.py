@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labelmine.labelers.base import PseudoLabel, StudentNetwork
+from labelmine.labelers.base import Labeler, PseudoLabel
 from labelmine.labelers.prediction import predict
+from labelmine.labelers.refusal import Reason, Refusal
+from labelmine.networks import StudentNetwork
+from labelmine.quality import DrawnBy
 
 
-class SelfLabeler:
+class SelfLabeler(Labeler):
     """Label images with the student itself.
 
     An image's score is the mean confidence ``max(p, 1 - p)`` over the pixels of its predicted foreground.
@@ -27,6 +30,8 @@ class SelfLabeler:
         ValueError: When a threshold is out of its range.
     """
 
+    name = "self"
+
     def __init__(
         self, exclusive: bool = False, confidence: float = 0.8, min_score: float = 0.5, soft: bool = False
     ) -> None:
@@ -40,7 +45,10 @@ class SelfLabeler:
 
     def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
         """Label a batch of plain views; see ``Labeler``."""
-        probability = predict(student, batch, self.exclusive)
+        return self.label(predict(student, batch, self.exclusive))
+
+    def label(self, probability: Tensor) -> PseudoLabel:
+        """Label images by the student's answer to them, (B, K, H, W) in [0, 1]."""
         certainty = torch.maximum(probability, 1 - probability).amin(1, keepdim=True)
         foreground = (probability > 0.5).any(1, keepdim=True)
         score = _mean_inside(certainty, foreground)
@@ -51,9 +59,11 @@ class SelfLabeler:
             weight=(certainty >= self.confidence).float() * accepted.reshape(-1, 1, 1, 1),
             score=score,
             accepted=accepted,
-            reason=["" if a else "the student found nothing or is unsure" for a in accepted],
-            source={"labeler": "self", "teacher": "", "teacher_sha256": ""},
+            refusal=[None if a else Refusal(Reason.UNSURE) for a in accepted],
+            source=self.source,
             prompts=[[] for _ in accepted],
+            student=probability,
+            drawn_by=[[DrawnBy.STUDENT] * probability.shape[1] for _ in accepted],
         )
 
 

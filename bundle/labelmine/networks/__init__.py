@@ -1,6 +1,7 @@
 """Networks that smp and MONAI do not have as they are needed: the student."""
 
+from labelmine.networks.behind import IndirectStudent, StudentNetwork, network_behind
 from labelmine.networks.student import Student, probabilities
 from labelmine.networks.test_time import TestTimeAverage
 
-__all__ = ["Student", "TestTimeAverage", "probabilities"]
+__all__ = ["IndirectStudent", "Student", "StudentNetwork", "TestTimeAverage", "network_behind", "probabilities"]

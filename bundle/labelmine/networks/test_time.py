@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from labelmine.networks.behind import IndirectStudent
 from labelmine.networks.student import Student
 
 
-class TestTimeAverage:
+class TestTimeAverage(IndirectStudent):
     """A student's mean answer over the eight flips and quarter turns of an image.
 
     With few masks the mean finds lesions that a single look misses or misplaces, for eight times the student's work.
@@ -28,7 +29,12 @@ class TestTimeAverage:
 
     def __init__(self, student: Student) -> None:
         """Keep the student."""
-        self.student = student
+        self._student = student
+
+    @property
+    def student(self) -> Student:
+        """The student that looks eight times."""
+        return self._student
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:

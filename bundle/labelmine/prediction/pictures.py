@@ -66,7 +66,7 @@ class Pictures:
         boxes = [np.array(p["box"]) * np.tile(scale, 2) for p in record["prompts"] if "box" in p]
         points = [np.array(p["points"]).reshape(-1, 2) * scale for p in record["prompts"] if "points" in p]
         labels = [np.array(p["point_labels"], dtype=int) for p in record["prompts"] if "points" in p]
-        verdict = "accepted" if record["accepted"] else f"rejected: {record['reason']}"
+        verdict = "accepted" if record["accepted"] else f"rejected: {record['explanation']}"
         return Case(
             id=item["id"],
             image=image,

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.labelers import PromptedLabeler
-from labelmine.labelers.base import StudentNetwork
-from labelmine.labelers.prediction import predict
-from labelmine.networks import Student, TestTimeAverage
+from labelmine.labelers.prediction import predict, predict_once
+from labelmine.networks import Student, StudentNetwork, TestTimeAverage
 from labelmine.progress import progress
 from labelmine.transforms import StudentView, to_original
 
@@ -53,7 +52,7 @@ class Predictor:
         answer = self.refine(batch, self.network)
         if bool(answer.accepted.all()):
             return answer.mask
-        own = predict(self.network, batch, self.student.exclusive)
+        own = predict_once(self.network, batch, self.student.exclusive, answer)
         return torch.where(answer.accepted.reshape(-1, 1, 1, 1), answer.mask, own)
 
     def masks(

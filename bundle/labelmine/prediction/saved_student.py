@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from labelmine.networks import Student, TestTimeAverage
+from labelmine.networks import IndirectStudent, Student, TestTimeAverage
 from labelmine.run.files import BEST_FILE
 from labelmine.weights import sha256_of
 
@@ -17,7 +17,7 @@ def best_student(folder: str | Path, device: torch.device | str = "cpu") -> Stud
     return Student.load(Path(folder) / BEST_FILE)[0].to(device)
 
 
-class SavedStudent:
+class SavedStudent(IndirectStudent):
     """The best student of a stage, read when it is first asked: it may be named before the stage has run.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labelmine.errors import DataError
+from labelmine.quality.drawn_by import DrawnBy
 
-Source = Literal["student", "labeler", "blend"]
-SOURCES: tuple[Source, ...] = get_args(Source)
+#: Who is compared, the student first.
+SOURCES = (DrawnBy.STUDENT, DrawnBy.LABELER, DrawnBy.BLEND)
 MIN_IMAGES = 20  # gold images of a size below which all sizes of the class decide together
 
 
@@ -33,12 +34,12 @@ class Gate:
 
     class_names: tuple[str, ...]
     size_from: Mapping[str, float]
-    choices: tuple[Mapping[str, Source], ...]
+    choices: tuple[Mapping[str, DrawnBy], ...]
     rows: tuple[Mapping[str, Any], ...] = ()
     compared: bool = True
 
     @property
-    def chosen(self) -> set[Source]:
+    def chosen(self) -> set[DrawnBy]:
         """All sources that draw anything."""
         return {source for choice in self.choices for source in choice.values()}
 
@@ -59,17 +60,17 @@ class Gate:
             parts.append(f"{name}: {means} (n = {overall['n']}): {who}")
         return "Dice on held-out gold, and who labels: " + ". ".join(parts) + "."
 
-    def draw(self, masks: Mapping[str, Tensor], inside: Tensor) -> tuple[Tensor, list[list[Source]]]:
+    def draw(self, masks: Mapping[DrawnBy, Tensor], inside: Tensor) -> tuple[Tensor, list[list[DrawnBy]]]:
         """Put labels together from the masks of the sources.
 
         Args:
-            masks: (B, K, H, W) in [0, 1] by source; ``student`` decides about size.
+            masks: (B, K, H, W) in [0, 1] by source; the student's decides about size.
             inside: (B, 1, H, W) bool, False in the padding.
 
         Returns:
             (B, K, H, W), and per image the source of each class.
         """
-        area = area_fraction(masks["student"], inside)
+        area = area_fraction(masks[DrawnBy.STUDENT], inside)
         sources = [
             [choice[size_name(float(a), self.size_from)] for choice, a in zip(self.choices, image, strict=True)]
             for image in area
@@ -93,7 +94,7 @@ class Gate:
         return cls(
             class_names=tuple(content["class_names"]),
             size_from=content["size_from"],
-            choices=tuple(content["choices"]),
+            choices=tuple({size: DrawnBy(who) for size, who in c.items()} for c in content["choices"]),
             rows=tuple(content["rows"]),
             compared=content["compared"],
         )
@@ -119,7 +120,7 @@ def decide(
     Raises:
         DataError: When a class has no row.
     """
-    choices: list[dict[str, Source]] = []
+    choices: list[dict[str, DrawnBy]] = []
     rows: list[dict[str, Any]] = []
     for name in class_names:
         of_class = table[table["class"] == name]
@@ -128,7 +129,7 @@ def decide(
         overall = _best(of_class, margin)
         rows.append(_row(name, "all", of_class, overall))
         sizes = of_class["area"].map(lambda area: size_name(area, size_from))
-        choice: dict[str, Source] = {}
+        choice: dict[str, DrawnBy] = {}
         for size in size_from:
             of_size = of_class[sizes == size]
             choice[size] = _best(of_size, margin) if len(of_size) >= min_images else overall
@@ -138,9 +139,9 @@ def decide(
     return Gate(class_names=tuple(class_names), size_from=dict(size_from), choices=tuple(choices), rows=tuple(rows))
 
 
-def trusting(class_names: Sequence[str], size_from: Mapping[str, float]) -> Gate:
+def uncompared_gate(class_names: Sequence[str], size_from: Mapping[str, float]) -> Gate:
     """Return the gate for a labeler that cannot be compared: it draws everything."""
-    choices: tuple[dict[str, Source], ...] = tuple(dict.fromkeys(size_from, "labeler") for _ in class_names)
+    choices: tuple[dict[str, DrawnBy], ...] = tuple(dict.fromkeys(size_from, DrawnBy.LABELER) for _ in class_names)
     return Gate(class_names=tuple(class_names), size_from=dict(size_from), choices=choices, compared=False)
 
 
@@ -161,12 +162,12 @@ def size_name(area: float, size_from: Mapping[str, float]) -> str:
     return names[max(int(np.searchsorted(list(size_from.values()), area, side="right")) - 1, 0)]
 
 
-def _best(table: pd.DataFrame, margin: float) -> Source:
+def _best(table: pd.DataFrame, margin: float) -> DrawnBy:
     mean = table[list(SOURCES)].mean()
-    best: Source = max(SOURCES, key=lambda source: (mean[source], source == "student"))
-    return best if mean[best] > mean["student"] + margin else "student"
+    best = max(SOURCES, key=lambda source: (mean[source], source == DrawnBy.STUDENT))
+    return best if mean[best] > mean[DrawnBy.STUDENT] + margin else DrawnBy.STUDENT
 
 
-def _row(name: str, size: str, table: pd.DataFrame, choice: Source) -> dict[str, Any]:
-    means: dict[str, float] = {source: round(float(table[source].mean()), 4) for source in SOURCES}
+def _row(name: str, size: str, table: pd.DataFrame, choice: DrawnBy) -> dict[str, Any]:
+    means: dict[str, float] = {source.value: round(float(table[source].mean()), 4) for source in SOURCES}
     return {"class": name, "size": size, "n": len(table), **means, "choice": choice}

@@ -92,7 +92,7 @@ def _table(
         "expected_dice": np.round(1 - ranked.gain, 6),
         "gain": ranked.gain,
         "similarity": ranked.similarity,
-        "reason": ["accepted" if row["accepted"] else f"rejected: {row['reason']}" for row in rows],
+        "reason": ["accepted" if row["accepted"] else f"rejected: {row['explanation']}" for row in rows],
     }
     return pd.DataFrame(columns, columns=COLUMNS)
 

@@ -1,8 +1,9 @@
-"""The teacher's protocol: a large frozen promptable model, paid for once per image."""
+"""The teacher's contract: a large frozen promptable model, paid for once per image."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -21,30 +22,34 @@ class TeacherMasks(NamedTuple):
     predicted_iou: Tensor
 
 
-@runtime_checkable
-class Teacher(Protocol):
+class Teacher(ABC):
     """A frozen promptable segmentation model.
 
     Attributes:
         name: Short name for manifests, for example ``compact`` or ``sam_vit_b``.
         weights_sha256: Hash of the weights file (empty for weights that came from no file).
+        trained_on: Digests of the images that it was trained on (see ``seen_images``); empty where it kept no list.
+        multimask: Whether it proposes three masks to a prompt and the best is taken, or its single one; may be set.
+            None: it has but one.
     """
 
     name: str
     weights_sha256: str
+    trained_on: frozenset[str] = frozenset()
+    multimask: bool | None = None
 
     @property
+    @abstractmethod
     def fingerprint(self) -> str:
         """All that an embedding depends on besides its image: model, preprocessing, precision and weights."""
-        ...
 
+    @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
         """Return (B, ...) embeddings of (B, 3, H, W) float RGB images in [0, 1]; preprocessing included.
 
         What lies behind the first dimension is the teacher's own affair; only ``decode`` reads it.
         """
-        ...
 
+    @abstractmethod
     def decode(self, embeddings: Tensor, prompts: Prompts, image_size: tuple[int, int]) -> TeacherMasks:
         """Answer all N prompts in one call; ``image_size`` is the (H, W) that was given to ``encode``."""
-        ...

@@ -96,5 +96,5 @@ def seen_images(teacher: Teacher, paths: Iterable[str | Path]) -> list[str]:
 
     Only teachers that recorded their training images can be asked; for others the list is empty.
     """
-    trained_on: frozenset[str] = getattr(teacher, "trained_on", frozenset())
+    trained_on = teacher.trained_on
     return [Path(p).name for p in paths if image_digest(p) in trained_on] if trained_on else []

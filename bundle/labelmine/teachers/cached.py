@@ -19,7 +19,7 @@ from labelmine.teachers.image_key import ImageKey, image_key
 logger = logging.getLogger(__name__)
 
 
-class CachedTeacher:
+class CachedTeacher(Teacher):
     """A teacher whose embeddings are looked up before they are made; all else is the teacher's own.
 
     Embeddings come as float16 holds them, whether they were found or just made, so that a run gives the same labels
@@ -36,7 +36,16 @@ class CachedTeacher:
         self.cache = cache
         self.name = teacher.name
         self.weights_sha256 = teacher.weights_sha256
-        self.trained_on: frozenset[str] = getattr(teacher, "trained_on", frozenset())
+        self.trained_on = teacher.trained_on
+
+    @property
+    def multimask(self) -> bool | None:
+        """The teacher's choice among its masks."""
+        return self.teacher.multimask
+
+    @multimask.setter
+    def multimask(self, value: bool | None) -> None:
+        self.teacher.multimask = value
 
     @cached_property
     def fingerprint(self) -> str:

@@ -17,7 +17,7 @@ from torchvision.models import mobilenet_v2
 
 from labelmine.errors import ConfigError, WeightsError
 from labelmine.prompts import Prompts
-from labelmine.teachers.base import TeacherMasks
+from labelmine.teachers.base import Teacher, TeacherMasks
 from labelmine.teachers.decoding import decode_prompts, enlarged, scaled
 from labelmine.teachers.fingerprint import weights_digest
 
@@ -61,7 +61,7 @@ class CompactImageEncoder(nn.Module):
         return smoothed
 
 
-class CompactTeacher(nn.Module):
+class CompactTeacher(nn.Module, Teacher):
     """A promptable model of about 7 million parameters.
 
     Args:
@@ -76,7 +76,6 @@ class CompactTeacher(nn.Module):
         self.image_size = image_size
         self.name = name
         self.weights_sha256 = weights_sha256
-        self.trained_on: frozenset[str] = frozenset()
         grid = (image_size // STRIDE, image_size // STRIDE)
         self.image_encoder = CompactImageEncoder()
         self.prompt_encoder = PromptEncoder(

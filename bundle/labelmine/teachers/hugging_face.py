@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from labelmine.errors import ConfigError
 from labelmine.prompts import Prompts
-from labelmine.teachers.base import TeacherMasks
+from labelmine.teachers.base import Teacher, TeacherMasks
 from labelmine.teachers.build import frozen
 from labelmine.teachers.decoding import scaled
 from labelmine.teachers.fingerprint import weights_digest
@@ -31,7 +31,7 @@ class Frame(NamedTuple):
     undo: dict[str, Any]
 
 
-class HuggingFaceTeacher(nn.Module):
+class HuggingFaceTeacher(nn.Module, Teacher):
     """A promptable model of transformers that answers many images and many objects in one call.
 
     Preprocessing, scaling of prompts and the way back to the image are the code of the model's own processor, so the

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from labelmine.errors import ConfigError, WeightsError
 from labelmine.prompts import Prompts
 from labelmine.teachers.accelerated_encoder import AcceleratedEncoder, Precision
-from labelmine.teachers.base import TeacherMasks
+from labelmine.teachers.base import Teacher, TeacherMasks
 from labelmine.teachers.build import frozen
 from labelmine.teachers.decoding import decode_prompts, enlarged, scaled
 from labelmine.teachers.fingerprint import weights_digest
@@ -27,7 +27,7 @@ ModelType = Literal["vit_b", "vit_l", "vit_h"]
 Preprocessing = Literal["sam", "medsam"]
 
 
-class SamTeacher(nn.Module):
+class SamTeacher(nn.Module, Teacher):
     """A ``segment_anything`` model that answers many images and many objects in one call.
 
     Args:
@@ -45,6 +45,8 @@ class SamTeacher(nn.Module):
     Raises:
         ConfigError: When ``preprocessing``, ``precision`` or ``compile`` is unknown.
     """
+
+    multimask: bool
 
     def __init__(
         self,

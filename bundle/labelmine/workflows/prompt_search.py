@@ -16,8 +16,8 @@ from labelmine.data import ImageSet, Item
 from labelmine.errors import DataError
 from labelmine.evaluation import write_table
 from labelmine.labelers import PromptedLabeler
-from labelmine.labelers.base import StudentNetwork
 from labelmine.labelers.prediction import predict
+from labelmine.networks import IndirectStudent, StudentNetwork
 from labelmine.progress import progress
 from labelmine.prompts import PromptGenerator
 from labelmine.teachers import Teacher
@@ -178,13 +178,18 @@ class PromptSearch:
         return tables
 
 
-class RememberedStudent:
+class RememberedStudent(IndirectStudent):
     """A student that predicts each view once; its logits are kept by the image's content, in memory."""
 
     def __init__(self, student: StudentNetwork) -> None:
         """Put a network into evaluation mode."""
-        self.student = student.eval() if isinstance(student, nn.Module) else student
+        self._student = student.eval() if isinstance(student, nn.Module) else student
         self._known: dict[ImageKey, Tensor] = {}
+
+    @property
+    def student(self) -> StudentNetwork:
+        """The network itself."""
+        return self._student
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return logits (B, K, S, S) of (B, 3, S, S) images in [0, 1]."""
@@ -197,17 +202,10 @@ class RememberedStudent:
 @contextmanager
 def mask_choice(teacher: Teacher, multimask: bool | None) -> Iterator[None]:
     """Let a teacher take the best of three masks, or its single one, for a while; None: as it is."""
-    model: Any = getattr(teacher, "teacher", teacher)  # a cache hands questions on to the model below it
-    before = takes_best_of_three(model)
+    before = teacher.multimask
     try:
         if multimask is not None:
-            model.multimask = multimask
+            teacher.multimask = multimask
         yield
     finally:
-        if multimask is not None:
-            model.multimask = before
-
-
-def takes_best_of_three(teacher: Teacher) -> bool | None:
-    """Return a teacher's choice among its masks; None: it has but one."""
-    return getattr(getattr(teacher, "teacher", teacher), "multimask", None)
+        teacher.multimask = before

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from labelmine.atomic import write_whole
 from labelmine.data import ImageSet, Item, prepare_image_set
 from labelmine.data.split_file import SPLIT_FILE_NAME
 from labelmine.errors import ConfigError, DataError
@@ -20,8 +19,8 @@ from labelmine.workflows.mining import BEST_FILE, STUDENTS
 logger = logging.getLogger(__name__)
 
 Gold = Literal["val", "hidden"]
-#: Settings of a run that shape its split.
-SPLIT = ("seed", "labeled_fraction", "val_fraction", "test_fraction", "classes", "window", "slice_axis")
+#: Settings of a run that say how its images and masks are read.
+READING = ("classes", "window", "slice_axis")
 
 
 def trained_settings(model_dir: str) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def trained_settings(model_dir: str) -> dict[str, Any]:
 
 
 def images_of_run(model_dir: str, dataset_dir: str | None, output_dir: str) -> ImageSet:
-    """Return the image set of a finished run with its split, which is copied to ``output_dir``.
+    """Return the image set of a finished run with its split, however that came about: drawn, given or corrected.
 
     Args:
         model_dir: Output folder of the run; only read.
@@ -54,16 +53,16 @@ def images_of_run(model_dir: str, dataset_dir: str | None, output_dir: str) -> I
         DataError: Other images than the run's.
     """
     settings = trained_settings(model_dir)
-    folder, into = Path(model_dir).expanduser(), Path(output_dir).expanduser()
+    folder = Path(model_dir).expanduser()
     phantoms = folder / "phantom" / "dataset.csv"
     if dataset_dir is None and not phantoms.is_file():
         raise ConfigError(f"dataset_dir: expected the images of the run in {folder.name}. Got: null")
-    write_whole(into / SPLIT_FILE_NAME, (folder / SPLIT_FILE_NAME).read_bytes())
     images = prepare_image_set(
         str(phantoms) if dataset_dir is None else dataset_dir,
         output_dir,
-        **{key: settings[key] for key in SPLIT},
+        **{key: settings[key] for key in READING},
         corrections=corrections_reader(settings.get("corrections")),
+        split_file=str(folder / SPLIT_FILE_NAME),
     )
     return replace(images, name="phantom") if dataset_dir is None else images
 

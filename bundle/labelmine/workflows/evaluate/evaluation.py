@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelmine.data import Item, read_label
+from labelmine.data import Item, MaskFolder, read_label
 from labelmine.errors import DataError
 from labelmine.evaluation import ReportContext, summarise, write_metrics, write_report, write_table
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
@@ -65,14 +64,13 @@ class Evaluation:
         return predictor.masks(self.items, self.task.images, desc="evaluate")
 
     def _stored(self) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
-        images, folder = self.task.images, Path(self.task.knobs.masks_dir or "").expanduser()
+        images = self.task.images
+        masks = MaskFolder(self.task.knobs.masks_dir or "", images.items)
         for item in self.items:
-            yield item, read_label(item, _mask_file(folder, item), images.classes, images.slice_axis) > 0
-
-
-def _mask_file(folder: Path, item: Item) -> Path:
-    for name in (item["id"], item["group"]):
-        found = sorted(folder.glob(f"{name}.*"))
-        if found:
-            return found[0]
-    raise DataError(f"{folder.name}: no mask named {item['id']}.*; give each image with gold its mask file.")
+            path = masks.find(item["id"])
+            if path is None:
+                raise DataError(
+                    f"masks_dir: no mask of the image {item['id']!r}: give each image with gold a mask of its name, "
+                    f"for example {item['id']}.png"
+                )
+            yield item, read_label(item, path, images.classes, images.slice_axis) > 0

@@ -15,6 +15,7 @@ from labelmine.handlers import MaskSaver
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
 from labelmine.prediction import StudentTask
 from labelmine.prediction.task import StudentTaskKnobs
+from labelmine.quality import DrawnBy
 from labelmine.run.files import METRICS_FILE
 from labelmine.run.knobs import RefinementKnobs
 from labelmine.teachers import Teacher, cache_metrics
@@ -76,8 +77,8 @@ class Inference:
 
     def saver(self) -> MaskSaver:
         """Return the handler that writes masks and manifest."""
-        source = "student" if self.teacher is None else "refined"
-        return MaskSaver(self.store, self.items, {"source": source})
+        drawn_by = DrawnBy.STUDENT if self.teacher is None else DrawnBy.REFINED
+        return MaskSaver(self.store, self.items, {"drawn_by": drawn_by})
 
     def predict(self, run: Callable[[], Any]) -> None:
         """Run an evaluator as a stage, and write ``metrics.json``."""

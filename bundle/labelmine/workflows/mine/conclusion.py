@@ -16,7 +16,7 @@ from labelmine.teachers import Teacher, cache_metrics, seen_images
 from labelmine.training import TrainingTask
 from labelmine.workflows.mine.gate_summary import gate_figures, gate_summary
 from labelmine.workflows.mine.knobs import MineKnobs
-from labelmine.workflows.mine.label_summary import summarise_labels
+from labelmine.workflows.mine.label_summary import in_words, summarise_labels
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def conclude(task: TrainingTask[MineKnobs], store: LabelStore, prompter: SavedSt
         examined,
         title="Mining report",
         label_history=read_history(path / MINED / LABEL_HISTORY_FILE),
-        pseudo_labels=labels,
+        pseudo_labels=in_words(labels),
         gate=gate_summary(path),
         warnings=warnings,
         pseudo_cases=Pictures(images).of_labels(store, student, knobs.seed),

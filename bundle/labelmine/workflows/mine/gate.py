@@ -15,13 +15,13 @@ from torch import Tensor
 
 from labelmine.evaluation import write_table
 from labelmine.evaluation.summary import SIZE_FROM
-from labelmine.labelers import GatedLabeler, Labeler
-from labelmine.labelers.base import StudentNetwork
-from labelmine.labelers.gated import source_of
-from labelmine.labelers.prediction import predict
+from labelmine.labelers import GatedLabeler, Labeler, PseudoLabel
+from labelmine.labelers.prediction import predict, predict_once
+from labelmine.networks import StudentNetwork
 from labelmine.progress import progress
 from labelmine.quality import (
     AreaRange,
+    DrawnBy,
     ExpectedDice,
     Verdict,
     area_fraction,
@@ -29,7 +29,7 @@ from labelmine.quality import (
     blended,
     class_dice,
     decide,
-    trusting,
+    uncompared_gate,
 )
 from labelmine.quality.corruption import corrupted
 from labelmine.run.files import GATE_FILE
@@ -37,6 +37,7 @@ from labelmine.run.files import GATE_FILE
 logger = logging.getLogger(__name__)
 
 Batch = Mapping[str, Any]
+Answers = tuple[PseudoLabel, Tensor]
 MIN_EMPTY = 5  # held-out images without a label below which it cannot be told whether empty labels are right
 
 
@@ -89,62 +90,61 @@ class GateStage:
         if path.is_file():
             return
         batches = [self._moved(batch) for batch in self.loader]
-        prepare = getattr(self.labeler, "prepare", None)
-        if prepare is not None:
-            prepare(self.student)
-        known = [image_id for batch in batches for image_id in batch["id"] if self._knows(image_id)]
+        self.labeler.prepare(self.student)
+        known = [image_id for batch in batches for image_id in batch["id"] if self.labeler.knows(image_id)]
         area_range = AreaRange.of(mask for batch in [*self.references, *batches] for mask in batch["label"].cpu())
-        table = self._compare(batches) if known else None
-        if table is not None:
+        answers = [self._asked(batch) for batch in progress(batches, "gate", "batch")] if known else []
+        if known:
+            table = self._compare(batches, answers)
             write_table(self.folder / "gate.csv", table)
             gate = decide(table, self.class_names, SIZE_FROM, self.margin)
         else:
-            gate = trusting(self.class_names, SIZE_FROM)
-        verdict = Verdict(gate=gate, expected_dice=None, area_range=area_range, source=source_of(self.labeler))
+            gate = uncompared_gate(self.class_names, SIZE_FROM)
+        verdict = Verdict(gate=gate, expected_dice=None, area_range=area_range, source=self.labeler.source)
         if known:
-            learnt, empty_dice = self._calibrate(batches, verdict)
+            learnt, empty_dice = self._calibrate(batches, answers, verdict)
         else:
             learnt, empty_dice = self._calibrate_by_corruption(batches, verdict), 0.0
         replace(verdict, expected_dice=learnt, empty_dice=empty_dice).save(path)
         logger.info("gate: %s", gate.sentence())
-        if gate.chosen == {"student"}:
+        if gate.chosen == {DrawnBy.STUDENT}:
             logger.warning("gate: the labeler does not help on held-out gold; the student's own masks take its place.")
         if learnt is None or learnt.calibration is None:
             logger.warning("gate: too little held-out gold to calibrate scores; labels keep the labeler's own.")
         else:
             logger.info("gate: expected Dice %s", learnt.calibration.summary())
 
-    def _knows(self, image_id: str) -> bool:
-        """Whether the labeler has an answer to any image at all (recorded labels do not)."""
-        knows = getattr(self.labeler, "knows", None)
-        return True if knows is None else bool(knows(image_id))
+    def _asked(self, batch: Batch) -> Answers:
+        """Return what the labeler answers to a batch, and the student's probability."""
+        answer = self.labeler(batch, self.student)
+        return answer, predict_once(self.student, batch, self.exclusive, answer)
 
-    def _compare(self, batches: Sequence[Batch]) -> pd.DataFrame:
+    def _compare(self, batches: Sequence[Batch], answers: Sequence[Answers]) -> pd.DataFrame:
         """Return a row per image and class: area of the student's mask, and Dice of each source."""
         rows: list[dict[str, Any]] = []
-        for batch in progress(batches, "gate", "batch"):
-            probability = predict(self.student, batch, self.exclusive)
-            answer = self.labeler(batch, self.student)
+        for batch, (answer, probability) in zip(batches, answers, strict=True):
             masks = {
-                "student": probability,
-                "labeler": answer.mask,
-                "blend": blended(answer.mask, probability, self.exclusive),
+                DrawnBy.STUDENT: probability,
+                DrawnBy.LABELER: answer.mask,
+                DrawnBy.BLEND: blended(answer.mask, probability, self.exclusive),
             }
             dice = {name: class_dice(mask, batch["label"]) for name, mask in masks.items()}
             area = area_fraction(probability, batch["weight"] > 0)
             for b, image_id in enumerate(batch["id"]):
                 for k, name in enumerate(self.class_names):
-                    scores = {source: float(values[b, k]) for source, values in dice.items()}
+                    scores = {source.value: float(values[b, k]) for source, values in dice.items()}
                     rows.append({"id": image_id, "class": name, "area": float(area[b, k]), **scores})
         return pd.DataFrame(rows)
 
-    def _calibrate(self, batches: Sequence[Batch], verdict: Verdict) -> tuple[ExpectedDice | None, float]:
+    def _calibrate(
+        self, batches: Sequence[Batch], answers: Sequence[Answers], verdict: Verdict
+    ) -> tuple[ExpectedDice | None, float]:
         """Learn from the labels that the gated labeler gives to gold images; also how often empty ones are right."""
         gated = GatedLabeler(self.labeler, verdict, self.exclusive, min_score=0.0)
         signals, dice, groups = [], [], []
         empty: list[float] = []
-        for batch in batches:
-            label = gated(batch, self.student)
+        for batch, (answer, probability) in zip(batches, answers, strict=True):
+            label = gated.judge(batch, answer, probability)
             found = (label.mask > 0.5).flatten(1).any(1)
             signals.append({name: value[found] for name, value in label.signals.items()})
             right = class_dice(label.mask, batch["label"]).mean(1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from labelmine.data import ImageSet, LabelStore
 from labelmine.evaluation import PseudoLabelSummary, write_table
 from labelmine.evaluation.summary import statistics
+from labelmine.labelers import Reason
 from labelmine.prediction import Predictor, compare, evaluate
 from labelmine.run.files import LABELS_FOLDER
 
@@ -38,13 +40,16 @@ def summarise_labels(
     return PseudoLabelSummary(
         accepted=accepted,
         rejected=len(records) - accepted,
-        reasons=dict(Counter(_kind(record["reason"]) for record in records if not record["accepted"])),
+        reasons=dict(Counter(str(record["reason"]) for record in records if not record["accepted"])),
         dice=label_dice,
         student_dice=student_dice,
         source=f"{first.get('labeler', 'none')}, teacher {first.get('teacher') or 'none'}",
     )
 
 
-def _kind(reason: str) -> str:
-    """Group reasons that differ only in their score."""
-    return "low score" if reason.startswith("score") else reason
+def in_words(labels: PseudoLabelSummary) -> PseudoLabelSummary:
+    """Return the summary with reasons as sentences, for people."""
+    counts: Counter[str] = Counter()
+    for key, count in labels.reasons.items():
+        counts[Reason.of(key).sentence] += count
+    return replace(labels, reasons=dict(counts))

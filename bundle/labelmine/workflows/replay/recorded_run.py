@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelmine.data import Item, LabelStore, Window, find_items
+from labelmine.data.image_set import set_name
 from labelmine.errors import ConfigError, DataError
 from labelmine.networks import Student
 from labelmine.run.files import BEST_FILE, CONFIG_FILE, LABELS_FOLDER, MINED, MODEL_FILE, PHANTOM_FOLDER, SUPERVISED
@@ -69,7 +70,7 @@ def open_run(
         raise ConfigError(f"dataset_dir: expected the images of the run in {folder.name}, which wrote none. Got: null")
     students = _students(folder, *([Path(model_dir).expanduser()] if model_dir else []))
     return RecordedRun(
-        name=source.stem,
+        name=set_name(source),
         store=store,
         items={item["id"]: _without_gold(item) for item in find_items(source, axis)},
         window=settings.get("window", window),

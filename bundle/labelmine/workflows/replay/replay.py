@@ -18,14 +18,13 @@ from torch import Tensor
 from labelmine.data import LoadItem
 from labelmine.errors import DataError, WeightsError
 from labelmine.evaluation import write_metrics, write_table
-from labelmine.labelers import Labeler
-from labelmine.labelers.base import StudentNetwork
-from labelmine.labelers.prediction import predict
+from labelmine.labelers import Labeler, PseudoLabel, SelfLabeler
+from labelmine.labelers.prediction import predict_once
 from labelmine.labelers.prompted import united
-from labelmine.networks import Student, TestTimeAverage
+from labelmine.networks import Student, StudentNetwork, TestTimeAverage
 from labelmine.progress import ProgressLine
 from labelmine.prompts import Prompts
-from labelmine.quality import blended
+from labelmine.quality import DrawnBy, blended
 from labelmine.teachers import Teacher, cache_metrics
 from labelmine.transforms import StudentView, to_original
 from labelmine.workflows.replay.recorded_run import RecordedRun, chosen_records
@@ -115,7 +114,7 @@ class Replay:
         """Say why a record cannot be replayed; nothing: it can."""
         if record["id"] not in self.run.items:
             return "its image is not in the image set"
-        by_labeler = {"labeler", "blend"} & set(_drawn_by(record)) and record.get("labeler") != "self"
+        by_labeler = {DrawnBy.LABELER, DrawnBy.BLEND} & set(_drawn_by(record)) and record.get("labeler") != "self"
         if self.again is None and by_labeler and not _by_prompts(record):
             return f"labeler {record.get('labeler')}{_by_mask(record)}: prompts alone do not tell this label"
         sha256 = record.get("student_sha256", "")
@@ -132,16 +131,19 @@ class Replay:
     def _drawn(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:
         """Return (B, K, S, S): each class from whoever drew it."""
         drawn = _drawn_by(records[0])
-        masks: dict[str, Tensor] = {}
+        masks: dict[DrawnBy, Tensor] = {}
+        answer: PseudoLabel | None = None
+        if {DrawnBy.LABELER, DrawnBy.BLEND} & set(drawn):
+            if _by_prompts(records[0]):
+                masks[DrawnBy.LABELER] = self._prompted(records, batch)
+            else:
+                answer = self._asked_again(records, batch)
+                masks[DrawnBy.LABELER] = answer.mask
         if _needs_student(records[0]):
-            student = self._student_of(records[0])
-            masks["student"] = predict(student, batch, self.run.exclusive)
-        if {"labeler", "blend"} & set(drawn):
-            by_prompts = _by_prompts(records[0])
-            masks["labeler"] = self._prompted(records, batch) if by_prompts else self._asked_again(records, batch)
-        if "blend" in drawn:
-            masks["blend"] = blended(masks["labeler"], masks["student"], self.run.exclusive)
-        masks["none"] = torch.zeros_like(next(iter(masks.values()))) if masks else self._nothing(batch)
+            masks[DrawnBy.STUDENT] = predict_once(self._student_of(records[0]), batch, self.run.exclusive, answer)
+        if DrawnBy.BLEND in drawn:
+            masks[DrawnBy.BLEND] = blended(masks[DrawnBy.LABELER], masks[DrawnBy.STUDENT], self.run.exclusive)
+        masks[DrawnBy.NOBODY] = torch.zeros_like(next(iter(masks.values()))) if masks else self._nothing(batch)
         if len(drawn) == 1:
             return masks[drawn[0]]
         return torch.stack([masks[who][:, k] for k, who in enumerate(drawn)], dim=1)
@@ -161,15 +163,14 @@ class Replay:
         mask: Tensor = united(answer, prompts, shape, self.run.exclusive) * (batch["weight"] > 0)
         return mask
 
-    def _asked_again(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:
-        """Return (B, K, S, S) of the labeler, asked with the student that the records name."""
+    def _asked_again(self, records: Sequence[Record], batch: Mapping[str, Any]) -> PseudoLabel:
+        """Return the answer of the labeler, asked with the student that the records name."""
         student = self._student_of(records[0])
         if records[0]["labeler"] == "self":
-            return (predict(student, batch, self.run.exclusive) > 0.5).float()
+            return SelfLabeler(self.run.exclusive)(batch, student)
         if self.again is None:  # such records were set aside as not replayable
             raise DataError(f"{records[0]['id']}: no labeler to ask again")
-        mask: Tensor = self.again(batch, student).mask
-        return mask
+        return self.again(batch, student)
 
     def _student_of(self, record: Record) -> StudentNetwork:
         """Return the student that a record names, which the labeler has taken up."""
@@ -178,9 +179,8 @@ class Replay:
             network = Student.load(self.run.students[name[0]])[0].to(self.device).eval()
             student: StudentNetwork = TestTimeAverage(network) if name[1] else network
             self._student = (name, student)
-            prepare = getattr(self.again, "prepare", None)
-            if prepare is not None:
-                prepare(student)
+            if self.again is not None:
+                self.again.prepare(student)
         return self._student[1]
 
     def _compared(self, record: Record, mask: NDArray[np.bool_]) -> dict[str, Any]:
@@ -226,9 +226,9 @@ class Replay:
 _OUTCOMES = (EQUAL, DIFFERENT, NOT_REPLAYABLE)
 
 
-def _drawn_by(record: Record) -> list[str]:
+def _drawn_by(record: Record) -> list[DrawnBy]:
     """Return who drew each class; the labeler all of them where the record does not say."""
-    return str(record.get("drawn_by") or "labeler").split(",")
+    return [DrawnBy(who) for who in str(record.get("drawn_by") or DrawnBy.LABELER).split(",")]
 
 
 def _by_prompts(record: Record) -> bool:
@@ -241,7 +241,7 @@ def _by_mask(record: Record) -> str:
 
 
 def _needs_student(record: Record) -> bool:
-    return not _by_prompts(record) or bool({"student", "blend"} & set(_drawn_by(record)))
+    return not _by_prompts(record) or bool({DrawnBy.STUDENT, DrawnBy.BLEND} & set(_drawn_by(record)))
 
 
 def _form(record: Record) -> tuple[Any, ...]:

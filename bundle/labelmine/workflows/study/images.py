@@ -8,6 +8,7 @@ from pathlib import Path
 
 from labelmine.data import ImageSet, find_images, near_duplicates, read_image, write_phantom_set
 from labelmine.data.budget import split_by_budget
+from labelmine.data.image_set import set_name
 from labelmine.data.split_file import save_split
 from labelmine.errors import ConfigError
 from labelmine.run.files import PHANTOM_FOLDER
@@ -34,7 +35,7 @@ class StudyImages:
         self.drawing = knobs.model_dump(include={"test_fraction", "test_seed", "val_share"})
         self.reading = knobs.model_dump(include={"classes", "window", "slice_axis"})
         self.external_dirs = [knobs.external_dir] if isinstance(knobs.external_dir, str) else knobs.external_dir
-        names = [Path(folder).stem for folder in self.external_dirs]
+        names = [set_name(Path(folder)) for folder in self.external_dirs]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"external_dir: {', '.join(doubled)} is the name of two sets; rename one of the folders")
 
@@ -50,7 +51,7 @@ class StudyImages:
         """The external sets, checked."""
         found = []
         for folder in self.external_dirs:
-            into = self.folder / "external" / Path(folder).stem
+            into = self.folder / "external" / set_name(Path(folder))
             into.mkdir(parents=True, exist_ok=True)
             found.append(find_images(folder, str(into), **self.reading))
         return tuple(found)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from labelmine.atomic import write_whole
 from labelmine.data import Item
+from labelmine.data.items import volume_id
 from labelmine.evaluation import write_table
 from labelmine.labelers import PromptedLabeler
 from labelmine.labelers.prediction import predict
@@ -104,7 +105,7 @@ class AdmissionStage:
         gold = {item["image"]: item for part in ("train", "val", "test") for item in getattr(self.images, part)}
         rows = [
             {
-                "id": Path(item["image"]).stem if "frame" in item else item["id"],
+                "id": volume_id(item),
                 "image": os.path.relpath(item["image"], self.folder.absolute()),
                 "label": os.path.relpath(item["label"], self.folder.absolute()) if "label" in item else "",
                 "group": item["group"],
