@@ -82,7 +82,7 @@ class _Schedule:
     def __enter__(self) -> _Schedule:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         for _, process in self.running.values():
             process.terminate()
         self.line.close(finished=not (self.waiting or self.running))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,21 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from labelmine.data import ImageSet, Item
+from labelmine.data import Item
 from labelmine.errors import DataError
 from labelmine.evaluation import write_table
 from labelmine.labelers import PromptedLabeler
 from labelmine.labelers.prediction import predict
 from labelmine.networks import IndirectStudent, StudentNetwork
+from labelmine.prediction import compare
 from labelmine.progress import progress
 from labelmine.prompts import PromptGenerator
 from labelmine.teachers import Teacher
 from labelmine.teachers.image_key import ImageKey, image_key
 from labelmine.transforms import to_original
-from labelmine.workflows.prediction import compare
-from labelmine.workflows.prompt_settings import PromptSetting, SearchSpace
-from labelmine.workflows.prompt_winner import write_winner
+from labelmine.workflows.search_prompts.searched_gold import SearchedGold
+from labelmine.workflows.search_prompts.settings import PromptSetting, SearchSpace
+from labelmine.workflows.search_prompts.winner import write_winner
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,27 @@ Trials = dict[PromptSetting, pd.DataFrame]
 
 PER_IMAGE, STUDENT = "trials_per_image.csv", "student"
 DIGITS = 6  # of Dice, in the file and in memory: a resumed search compares the very numbers of an undisturbed one
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """How prompts are tried and compared.
+
+    Attributes:
+        generator: Further knobs of ``PromptGenerator``, the same in all settings: ``seed``, ``min_size`` ...
+        exclusive: Whether classes exclude each other.
+        min_score: Labels of a lower score count as not accepted; all count in the Dice that decides.
+        max_trials: Largest number of settings for which all are tried.
+        seed: Of the bootstrap.
+        device: Where to work.
+    """
+
+    generator: Mapping[str, Any] = field(default_factory=dict)
+    exclusive: bool = False
+    min_score: float = 0.5
+    max_trials: int = 40
+    seed: int = 0
+    device: torch.device | str = "cpu"
 
 
 class PromptSearch:
@@ -49,17 +72,10 @@ class PromptSearch:
     Args:
         teacher: The teacher.
         student: Who prompts it.
-        images: The image set.
-        items: Images with gold, or with ``dropped_label``, in the order of ``loader``.
-        loader: Batches of their views.
+        gold: What is searched on.
         folder: Where the results go.
         space: What is tried.
-        generator: Further knobs of ``PromptGenerator``, the same in all settings: ``seed``, ``min_size`` ...
-        exclusive: Whether classes exclude each other.
-        min_score: Labels of a lower score count as not accepted; all count in the Dice that decides.
-        max_trials: Largest number of settings for which all are tried.
-        seed: Of the bootstrap.
-        device: Where to work.
+        options: How.
 
     Raises:
         DataError: No images, or results of other images in the folder.
@@ -69,34 +85,20 @@ class PromptSearch:
         self,
         teacher: Teacher,
         student: StudentNetwork,
-        images: ImageSet,
-        items: Sequence[Item],
-        loader: Iterable[Batch],
-        folder: str,
+        gold: SearchedGold,
+        folder: str | Path,
         space: SearchSpace,
-        generator: Mapping[str, Any] | None = None,
-        exclusive: bool = False,
-        min_score: float = 0.5,
-        max_trials: int = 40,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
+        options: SearchOptions | None = None,
     ) -> None:
         """Keep what is needed; nothing is tried yet."""
-        if not items:
-            raise DataError(f"{images.name}: expected images with gold to search on, found none")
+        if not gold.items:
+            raise DataError(f"{gold.images.name}: expected images with gold to search on, found none")
         self.teacher = teacher
         self.student = RememberedStudent(student)
-        self.images = images
-        self.items = list(items)
-        self.loader = loader
+        self.gold = gold
         self.folder = Path(folder).expanduser()
         self.space = space
-        self.generator = dict(generator or {})
-        self.exclusive = exclusive
-        self.min_score = min_score
-        self.max_trials = max_trials
-        self.seed = seed
-        self.device = torch.device(device)
+        self.options = options or SearchOptions()
         self._tables: dict[str, pd.DataFrame] = {}
 
     @torch.no_grad()
@@ -105,15 +107,15 @@ class PromptSearch:
         self._tables = self._finished()
         student = self._table(STUDENT, self._student_masks)
         every = self.space.grid()
-        exhaustive = len(every) <= self.max_trials
+        exhaustive = len(every) <= self.options.max_trials
         method = "all settings" if exhaustive else "one knob after the other, two rounds"
-        logger.info("%d possible settings, max_trials %d: %s", len(every), self.max_trials, method)
+        logger.info("%d possible settings, max_trials %d: %s", len(every), self.options.max_trials, method)
         trials = {self.space.default: self._tried(self.space.default)}
         if exhaustive:
             trials |= {setting: self._tried(setting) for setting in every}
         else:
             self._descend(trials)
-        return write_winner(self.folder, self.images, trials, student, self.teacher, method, self.seed)
+        return write_winner(self.folder, self.gold.images, trials, student, self.teacher, method, self.options.seed)
 
     def _descend(self, trials: Trials) -> None:
         best = self.space.default
@@ -126,8 +128,8 @@ class PromptSearch:
     def _tried(self, setting: PromptSetting) -> pd.DataFrame:
         kinds, knobs = list(setting.kinds), setting.knobs()
         del knobs["prompt_kinds"]
-        prompts = PromptGenerator(kinds, **{**self.generator, **knobs})
-        labeler = PromptedLabeler(self.teacher, prompts, self.exclusive, self.min_score)
+        prompts = PromptGenerator(kinds, **{**self.options.generator, **knobs})
+        labeler = PromptedLabeler(self.teacher, prompts, self.options.exclusive, self.options.min_score)
 
         def answer(batch: Batch) -> tuple[Tensor, Tensor]:
             label = labeler(batch, self.student)
@@ -137,14 +139,14 @@ class PromptSearch:
             return self._table(setting.name, answer)
 
     def _student_masks(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        mask = predict(self.student, batch, self.exclusive)
+        mask = predict(self.student, batch, self.options.exclusive)
         return mask, (mask > 0.5).flatten(1).any(1)
 
     def _table(self, name: str, answer: Callable[[Batch], tuple[Tensor, Tensor]]) -> pd.DataFrame:
         """Return ``id``, ``group``, ``dice`` and ``accepted`` of each image; measured now, or by an earlier run."""
         if name not in self._tables:
             accepted: list[bool] = []
-            table = compare(self._masks(name, answer, accepted), self.images)[["id", "group", "dice"]]
+            table = compare(self._masks(name, answer, accepted), self.gold.images)[["id", "group", "dice"]]
             table = table.assign(dice=table["dice"].round(DIGITS), accepted=accepted)
             self._tables[name] = table
             rows = pd.concat([one.assign(trial=trial) for trial, one in self._tables.items()])
@@ -155,9 +157,9 @@ class PromptSearch:
     def _masks(
         self, name: str, answer: Callable[[Batch], tuple[Tensor, Tensor]], accepted: list[bool]
     ) -> Iterator[tuple[Item, Any]]:
-        rest = iter(self.items)
-        for batch in progress(self.loader, name, "batch", leave=False):
-            moved = {key: batch[key].to(self.device) for key in ("image", "weight")}
+        rest = iter(self.gold.items)
+        for batch in progress(self.gold.loader, name, "batch", leave=False):
+            moved = {key: batch[key].to(self.options.device) for key in ("image", "weight")}
             masks, good = answer(moved)
             accepted += good.tolist()
             for mask, size in zip(masks.cpu(), batch["original_size"].tolist(), strict=True):
@@ -168,7 +170,7 @@ class PromptSearch:
         path = self.folder / PER_IMAGE
         if not path.is_file():
             return {}
-        ids = [item["id"] for item in self.items]
+        ids = [item["id"] for item in self.gold.items]
         rows = pd.read_csv(path, dtype={"id": str, "group": str}, keep_default_na=False)
         rows["dice"] = rows["dice"].round(DIGITS)  # exact again, whatever the reader made of the last bit
         tables = {str(n): t.drop(columns="trial").reset_index(drop=True) for n, t in rows.groupby("trial", sort=False)}

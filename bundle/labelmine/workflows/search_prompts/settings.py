@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Any
 
-from labelmine.bundle import flag
 from labelmine.errors import ConfigError
 from labelmine.prompts.generation import KINDS, Kind
 
@@ -129,7 +128,7 @@ def ordered_kinds(kinds: Sequence[str]) -> tuple[Kind, ...]:
 
 def default_setting(
     kinds: Sequence[str],
-    per_component: bool | str,
+    per_component: bool,
     margin: float,
     tau: float,
     n_points: int,
@@ -138,7 +137,7 @@ def default_setting(
     """Return the setting that the knobs of ``mine.yaml`` describe."""
     return PromptSetting(
         kinds=ordered_kinds(kinds),
-        per_component=flag(per_component),
+        per_component=per_component,
         margin=float(margin),
         tau=float(tau),
         n_points=int(n_points),

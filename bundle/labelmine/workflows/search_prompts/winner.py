@@ -15,7 +15,7 @@ from labelmine.data import ImageSet
 from labelmine.evaluation import write_metrics, write_table
 from labelmine.evaluation.summary import paired_difference, statistics
 from labelmine.teachers import Teacher, cache_metrics, seen_images
-from labelmine.workflows.prompt_settings import PromptSetting
+from labelmine.workflows.search_prompts.settings import PromptSetting
 
 logger = logging.getLogger(__name__)
 

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 
 from labelmine.data import ImageSet, Item, prepare_image_set
-from labelmine.data.split_file import SPLIT_FILE_NAME
 from labelmine.errors import ConfigError, DataError
 from labelmine.exchange import corrections_reader
-from labelmine.workflows.mining import BEST_FILE, STUDENTS
+from labelmine.run.files import BEST_FILE, CONFIG_FILE, PHANTOM_FOLDER, SPLIT_FILE, SUPERVISED
+from labelmine.run.folder import read_settings
 
 logger = logging.getLogger(__name__)
 
 Gold = Literal["val", "hidden"]
 #: Settings of a run that say how its images and masks are read.
 READING = ("classes", "window", "slice_axis")
+
+
+@dataclass(frozen=True)
+class SearchedGold:
+    """What a search looks at.
+
+    Attributes:
+        images: The image set.
+        items: Images with gold, or with ``dropped_label``, in the order of ``loader``.
+        loader: Batches of their views.
+    """
+
+    images: ImageSet
+    items: Sequence[Item]
+    loader: Iterable[Mapping[str, Any]]
 
 
 def trained_settings(model_dir: str) -> dict[str, Any]:
@@ -30,14 +45,13 @@ def trained_settings(model_dir: str) -> dict[str, Any]:
         ConfigError: The folder holds no such run.
     """
     folder = Path(model_dir).expanduser()
-    for name in ("config.yaml", SPLIT_FILE_NAME, f"{STUDENTS[0]}/{BEST_FILE}"):
+    for name in (CONFIG_FILE, SPLIT_FILE, f"{SUPERVISED}/{BEST_FILE}"):
         if not (folder / name).is_file():
             raise ConfigError(
                 f"model_dir: expected the output folder of a mine.yaml or train.yaml run, got {folder.name} without "
                 f"{name}"
             )
-    settings: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text())
-    return settings
+    return read_settings(folder)
 
 
 def images_of_run(model_dir: str, dataset_dir: str | None, output_dir: str) -> ImageSet:
@@ -54,7 +68,7 @@ def images_of_run(model_dir: str, dataset_dir: str | None, output_dir: str) -> I
     """
     settings = trained_settings(model_dir)
     folder = Path(model_dir).expanduser()
-    phantoms = folder / "phantom" / "dataset.csv"
+    phantoms = folder / PHANTOM_FOLDER / "dataset.csv"
     if dataset_dir is None and not phantoms.is_file():
         raise ConfigError(f"dataset_dir: expected the images of the run in {folder.name}. Got: null")
     images = prepare_image_set(
@@ -62,19 +76,19 @@ def images_of_run(model_dir: str, dataset_dir: str | None, output_dir: str) -> I
         output_dir,
         **{key: settings[key] for key in READING},
         corrections=corrections_reader(settings.get("corrections")),
-        split_file=str(folder / SPLIT_FILE_NAME),
+        split_file=str(folder / SPLIT_FILE),
     )
     return replace(images, name="phantom") if dataset_dir is None else images
 
 
-def gold_items(images: ImageSet, gold: Gold = "val", limit: int | str | None = None, seed: int = 0) -> list[Item]:
+def gold_items(images: ImageSet, gold: Gold = "val", limit: int | None = None, seed: int = 0) -> list[Item]:
     """Return the images to search on.
 
     Args:
         images: The image set of a run.
         gold: ``val``: validation gold. ``hidden``: gold that ``labeled_fraction`` hid from training, for studies: in
             earnest nobody has it. Test gold stays clean either way.
-        limit: Images at most, drawn at random; None, or the word ``null`` from the command line: all.
+        limit: Images at most, drawn at random; None: all.
         seed: Of the draw.
 
     Raises:
@@ -83,12 +97,11 @@ def gold_items(images: ImageSet, gold: Gold = "val", limit: int | str | None = N
     """
     if gold not in ("val", "hidden"):
         raise ConfigError(f"gold: expected 'val' or 'hidden'. Got: '{gold}'")
-    most = None if limit in (None, "null") else limit
-    if most is not None and (not isinstance(most, int) or most < 2):
+    if limit is not None and limit < 2:
         raise ConfigError(f"limit: expected 2 images or more, or null for all. Got: {limit}")
     known = images.val if gold == "val" else [item for item in images.unlabeled if "dropped_label" in item]
     if not known:
         raise DataError(f"{images.name}: expected hidden gold, found none; give a run with --labeled_fraction below 1")
-    chosen = sorted(np.random.default_rng(seed).permutation(len(known))[:most])
+    chosen = sorted(np.random.default_rng(seed).permutation(len(known))[:limit])
     logger.info("search on %d of %d images with %s gold", len(chosen), len(known), gold)
     return [known[index] for index in chosen]
