@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from monai.bundle import ConfigParser
 from pydicom.data import get_testdata_file
 
 from labelmine.bundle import bundle_root
+from labelmine.run.knobs import Knobs
 
 
 class Killed(BaseException):
@@ -52,3 +56,21 @@ def loaded_script(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def knobs_of(*names: str, **overrides: Any) -> Any:
+    """The knobs that configs give, by name of the workflow and its overlays, without running anything."""
+    parser = ConfigParser()
+    parser.read_config([str(bundle_root() / "configs" / f"{name}.yaml") for name in names])
+    parser.update(overrides)
+    kind = knobs_class(names[0])
+    return kind.checked({name: parser.get_parsed_content(name) for name in kind.model_fields})
+
+
+def knobs_class(workflow: str) -> type[Knobs]:
+    """The class whose ``of_config`` a workflow's config names."""
+    text = (bundle_root() / "configs" / f"{workflow}.yaml").read_text(encoding="utf-8")
+    (target,) = re.findall(r"_target_: (\S+)\.of_config", text)
+    module, kind = target.rsplit(".", 1)
+    found: type[Knobs] = getattr(importlib.import_module(module), kind)
+    return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,10 @@ from monai.bundle import ConfigParser
 
 from labelmine.bundle import bundle_root
 from labelmine.errors import ConfigError
+from labelmine.run.declared import declared_knobs
 from labelmine.run.folder import RunFolder
-from labelmine.run.knobs import Knobs
 from labelmine.run.settings import NO_EFFECT, changes, derive_settings
+from makers import knobs_class
 
 CONFIGS = bundle_root() / "configs"
 FILES = {path.stem: ConfigParser.load_config_file(str(path)) for path in sorted(CONFIGS.glob("*.yaml"))}
@@ -22,29 +21,12 @@ WORKFLOWS = [name for name, content in FILES.items() if "run" in content]
 OVERLAYS = [name for name in FILES if name not in WORKFLOWS]
 
 
-def kind_of(workflow: str) -> type[Knobs]:
-    """The class whose ``of_config`` a workflow's config names."""
-
-    def targets(content: Any) -> Iterator[str]:
-        if isinstance(content, dict):
-            yield from ([content["_target_"]] if "_target_" in content else [])
-            content = list(content.values())
-        if isinstance(content, list):
-            for one in content:
-                yield from targets(one)
-
-    (target,) = {name for name in targets(FILES[workflow]) if name.endswith(".of_config")}
-    module, kind, _ = target.rsplit(".", 2)
-    found: type[Knobs] = getattr(import_module(module), kind)
-    return found
-
-
 def settings_of(*names: str, **overrides: Any) -> dict[str, Any]:
     parser = ConfigParser()
     parser.read_config([str(CONFIGS / f"{name}.yaml") for name in names])
     parser.update(overrides)
     parser.parse(reset=True)
-    return derive_settings(parser, kind_of(names[0]).model_fields)
+    return derive_settings(parser, knobs_class(names[0]).model_fields)
 
 
 def other_than(value: Any) -> Any:
@@ -60,21 +42,21 @@ def other_than(value: Any) -> Any:
     return f"{value}_other"
 
 
-KNOBS = [(workflow, knob) for workflow in WORKFLOWS for knob in kind_of(workflow).model_fields]
-
-
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_the_knobs_of_a_config_are_those_of_its_class(workflow: str) -> None:
-    before_seams = dict.fromkeys(_knob_names(CONFIGS / f"{workflow}.yaml"))
-    assert list(before_seams) == sorted(before_seams, key=list(before_seams).index)
-    assert set(before_seams) == set(kind_of(workflow).model_fields)
-    assert kind_of(workflow).workflow == workflow
+    names = [knob.name for knob in declared_knobs(CONFIGS / f"{workflow}.yaml")]
+    assert len(names) == len(set(names))
+    assert set(names) == set(knobs_class(workflow).model_fields)
+    assert knobs_class(workflow).workflow == workflow
 
 
-def _knob_names(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8")
-    knobs = text[: text.index("# --- seams")]
-    return [line.split(":")[0] for line in knobs.splitlines() if line[:1].isalpha()]
+def test_a_knob_has_the_same_words_in_every_config() -> None:
+    words: dict[str, set[str]] = {}
+    for workflow in WORKFLOWS:
+        for knob in declared_knobs(CONFIGS / f"{workflow}.yaml"):
+            assert knob.help, f"{workflow}: {knob.name} has no comment"
+            words.setdefault(knob.name, set()).add(knob.help)
+    assert {name: told for name, told in words.items() if len(told) > 1} == {}
 
 
 @pytest.fixture(scope="module", params=WORKFLOWS)
@@ -85,7 +67,7 @@ def base(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 def test_every_knob_shows_or_is_known_to_change_nothing(base: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
     workflow, before = base
     finish(RunFolder(tmp_path, before, workflow))
-    for knob in kind_of(workflow).model_fields:
+    for knob in knobs_class(workflow).model_fields:
         value = other_than(before.get(knob))
         after = settings_of(workflow, **{knob: value})
         if knob in NO_EFFECT:
