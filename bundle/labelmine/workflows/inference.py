@@ -17,10 +17,11 @@ from torch import Tensor
 from labelmine.data import ClassMap, ImageSet, Item, LabelStore, read_label, write_phantom_set
 from labelmine.data.image_set import QUARANTINE_FILE_NAME, find_and_check, root_of
 from labelmine.errors import DataError
-from labelmine.evaluation import ReportContext, summarise, write_metrics, write_report, write_table
+from labelmine.evaluation import summarise, write_metrics, write_table
 from labelmine.labelers import PromptedLabeler
 from labelmine.networks import Student
 from labelmine.ranks import on_first_rank
+from labelmine.report import ReportContext, write_report
 from labelmine.teachers import Teacher, cache_metrics
 from labelmine.weights import sha256_of
 from labelmine.workflows.prediction import Predictor, compare

@@ -15,21 +15,12 @@ import torch
 
 from labelmine.atomic import write_whole
 from labelmine.data import ImageSet, Item, LabelStore, LoadItem
-from labelmine.evaluation import (
-    Case,
-    GateSummary,
-    PseudoLabelSummary,
-    ReportContext,
-    best_median_worst,
-    summarise,
-    write_metrics,
-    write_report,
-    write_table,
-)
+from labelmine.evaluation import Case, best_median_worst, summarise, write_metrics, write_table
 from labelmine.evaluation.summary import statistics
 from labelmine.handlers import read_history
 from labelmine.networks import Student
 from labelmine.quality import Verdict
+from labelmine.report import GateSummary, PseudoLabelSummary, ReportContext, write_report
 from labelmine.teachers import Teacher, cache_metrics, seen_images
 from labelmine.transforms import view_extent
 from labelmine.workflows.prediction import Predictor, compare, evaluate, gold_of

@@ -17,8 +17,8 @@ from labelmine.bundle import bundle_root
 from labelmine.data import LoadItem
 from labelmine.errors import ConfigError
 from labelmine.evaluation import Case
-from labelmine.evaluation.redaction import without_folders
-from labelmine.studies import StudyResults, write_study
+from labelmine.report import without_folders, write_study
+from labelmine.studies import StudyResults
 from labelmine.studies.grid import EXAMINED, SUPERVISED, Cell
 from labelmine.studies.results import TEST
 from labelmine.teachers import build_compact_teacher, seen_images

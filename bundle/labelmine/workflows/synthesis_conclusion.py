@@ -16,8 +16,8 @@ from labelmine.atomic import write_whole
 from labelmine.data import ImageSet, Item
 from labelmine.evaluation import paired_difference, summarise, write_metrics, write_table
 from labelmine.handlers import read_history
+from labelmine.report import SynthesisReport, write_synthesis_page
 from labelmine.synthesis import Likeness, generator_views, gold_of_generator, likeness
-from labelmine.synthesis.page import SynthesisReport, write_synthesis_page
 from labelmine.teachers import Teacher, seen_images
 from labelmine.workflows.feature_networks import FeatureNetwork
 from labelmine.workflows.mining import BEST_FILE

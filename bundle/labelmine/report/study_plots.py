@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from labelmine.evaluation.figures import encode, plot
+from labelmine.evaluation.wording import percent
+from labelmine.report.drawing import encode, plot
 
 #: Colour, line style and marker. Dashed and round is the one compared with, as in the report of one run.
 Style: TypeAlias = tuple[str, Any, str]
@@ -104,5 +105,5 @@ def _fraction_axis(axes: Axes, fractions: Sequence[float]) -> None:
         if not shown or np.log(shown[-1] / fraction) >= room:
             shown.append(fraction)
     axes.xaxis.set_major_locator(FixedLocator(shown))
-    axes.xaxis.set_major_formatter(FixedFormatter([f"{100 * fraction:.3g} %" for fraction in shown]))
+    axes.xaxis.set_major_formatter(FixedFormatter(list(map(percent, shown))))
     axes.xaxis.set_minor_locator(NullLocator())

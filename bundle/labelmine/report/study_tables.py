@@ -1,4 +1,4 @@
-"""The tables of a study, for the page and for Markdown."""
+"""Tables of a study's page: Dice by method and label fraction, changes, masks saved, lesions, distances, costs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from labelmine.evaluation.page import UNKNOWN, Grid, duration, interval, known, number, signed
 from labelmine.evaluation.summary import SIZE_FROM, SIZE_LABELS
+from labelmine.evaluation.wording import UNKNOWN, duration, interval, known, number, percent, signed
+from labelmine.report.page import Table
 from labelmine.studies.results import StudyResults
 from labelmine.studies.statistics import Row
-from labelmine.studies.verdict import equal_words, masks, percent
+from labelmine.studies.verdict import equal_words, masks
 
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 Cell: TypeAlias = Callable[[Row], str]
 
 
-def overview_grid(rows: pd.DataFrame) -> Grid:
+def overview_table(rows: pd.DataFrame) -> Table:
     """Methods down, label fractions across: mean Dice and spread over seeds.
 
     Args:
@@ -26,7 +27,7 @@ def overview_grid(rows: pd.DataFrame) -> Grid:
     return _matrix(rows, f"Mean Dice {PLUS_MINUS} standard deviation over seeds, by part of the gold used", spread)
 
 
-def difference_grid(results: StudyResults, rows: pd.DataFrame) -> Grid | None:
+def difference_table(results: StudyResults, rows: pd.DataFrame) -> Table | None:
     """Difference of each method to the baseline at the same label fraction; None where there is none."""
     compared = rows[rows["method"] != results.baseline]
     if not compared["difference"].notna().any():
@@ -36,7 +37,7 @@ def difference_grid(results: StudyResults, rows: pd.DataFrame) -> Grid | None:
     return _matrix(compared, caption, lambda row: f"{signed(row['difference'])} {row['verdict']}".strip())
 
 
-def method_grids(results: StudyResults, rows: pd.DataFrame) -> list[Grid]:
+def method_tables(results: StudyResults, rows: pd.DataFrame) -> list[Table]:
     """One table for each method, label fractions down; the change only where there is any."""
     columns: dict[str, Cell] = {
         "masks, train + val": masks,
@@ -49,17 +50,17 @@ def method_grids(results: StudyResults, rows: pd.DataFrame) -> list[Grid]:
         "its 95 % interval": lambda row: interval([row["difference_low"], row["difference_high"]], signed),
         "seeds higher": _seeds_higher,
     }
-    grids = []
+    tables = []
     for _, part in rows.groupby("method", sort=False):
         compared = part["difference"].notna().any()
         shown = columns | (change if compared else {})
         cells = [(percent(row["fraction"]), *(cell(row) for cell in shown.values())) for _, row in part.iterrows()]
         against = f"; change: against {results.titles[results.baseline]}, same seeds" if compared else ""
-        grids.append(Grid(f"{part['title'].iloc[0]}{against}", ("gold used", *shown), cells))
-    return grids
+        tables.append(Table(f"{part['title'].iloc[0]}{against}", ("gold used", *shown), cells))
+    return tables
 
 
-def efficiency_grid(results: StudyResults, rows: pd.DataFrame) -> Grid | None:
+def efficiency_table(results: StudyResults, rows: pd.DataFrame) -> Table | None:
     """Label fraction at which the baseline reaches the same Dice; None where it cannot be told."""
     placed = rows[rows["equal_relation"] != ""]
     if placed.empty:
@@ -69,7 +70,7 @@ def efficiency_grid(results: StudyResults, rows: pd.DataFrame) -> Grid | None:
     return _matrix(placed, caption, equal_words)
 
 
-def lesion_grid(rows: pd.DataFrame) -> Grid | None:
+def lesion_table(rows: pd.DataFrame) -> Table | None:
     """Part of the lesions found, by their own size; None where lesions were not counted."""
     if "recall_all" not in rows or rows["recall_all"].isna().all():
         return None
@@ -81,7 +82,7 @@ def lesion_grid(rows: pd.DataFrame) -> Grid | None:
     return _long(rows, "Part of the gold lesions found, by the lesion's own size", columns)
 
 
-def surface_grid(rows: pd.DataFrame) -> Grid | None:
+def surface_table(rows: pd.DataFrame) -> Table | None:
     """Distances between outlines; None where no pixel has a size."""
     if "surface_dice" not in rows or rows["surface_dice"].isna().all():
         return None
@@ -93,14 +94,14 @@ def surface_grid(rows: pd.DataFrame) -> Grid | None:
     return _long(rows, "Distance between outlines, where the image says how large a pixel is", columns)
 
 
-def class_grid(rows: pd.DataFrame) -> Grid | None:
+def class_table(rows: pd.DataFrame) -> Table | None:
     """Mean Dice of each class; None where there is one."""
     classes = [str(name) for name in rows if str(name).startswith("class_dice_")]
     columns = {name.removeprefix("class_dice_"): _figure(name) for name in classes}
     return _long(rows, "Mean Dice by class", columns) if classes else None
 
 
-def cost_grid(rows: pd.DataFrame) -> Grid:
+def cost_table(rows: pd.DataFrame) -> Table:
     """What each student cost: steps, time, memory and calls of the teacher."""
     columns: dict[str, Cell] = {
         "optimizer steps": lambda row: whole(row["steps"]),
@@ -117,35 +118,28 @@ def spread(row: Row) -> str:
     return f"{number(row['dice'])} {PLUS_MINUS} {number(row['dice_sd'])}"
 
 
-def markdown(grid: Grid) -> str:
-    """Lay a table out as GitHub reads it."""
-    rows = [grid.header, ("---", *["---:"] * (len(grid.header) - 1)), *grid.rows]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join([f"**{grid.caption}**", "", *lines, ""])
-
-
 def whole(value: float) -> str:
     """``12,500``, or a dash where the figure is not known."""
     return f"{value:,.0f}" if known(value) else UNKNOWN
 
 
-def _matrix(rows: pd.DataFrame, caption: str, cell: Cell) -> Grid:
+def _matrix(rows: pd.DataFrame, caption: str, cell: Cell) -> Table:
     """Methods down, label fractions across; a dash where a method was not examined."""
     fractions = sorted(rows["fraction"].unique())
     lines = []
     for _, part in rows.groupby("method", sort=False):
         by_fraction = {row["fraction"]: cell(row) for _, row in part.iterrows()}
         lines.append((str(part["title"].iloc[0]), *(by_fraction.get(fraction, UNKNOWN) for fraction in fractions)))
-    return Grid(caption, ("", *map(percent, fractions)), lines)
+    return Table(caption, ("", *map(percent, fractions)), lines)
 
 
-def _long(rows: pd.DataFrame, caption: str, columns: Mapping[str, Cell]) -> Grid:
+def _long(rows: pd.DataFrame, caption: str, columns: Mapping[str, Cell]) -> Table:
     """One line for each method and label fraction."""
     cells = [
         (f"{row['title']}, {percent(row['fraction'])}", *(cell(row) for cell in columns.values()))
         for _, row in rows.iterrows()
     ]
-    return Grid(caption, ("method, gold used", *columns), cells)
+    return Table(caption, ("method, gold used", *columns), cells)
 
 
 def _figure(column: str) -> Cell:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelmine.evaluation.redaction import without_folders
+from labelmine.report import without_folders
 
 
 @pytest.mark.parametrize(
