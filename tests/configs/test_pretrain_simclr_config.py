@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import labelmine.workflows.pretraining
 import pandas as pd
 import pytest
 import torch
@@ -14,7 +15,6 @@ from monai.engines import SupervisedTrainer
 from safetensors.torch import load_file
 
 import labelmine.data.loading
-import labelmine.workflows.pretraining
 from labelmine.data import ClassMap, ImageSet
 from labelmine.data.loading import read_image
 from labelmine.errors import ConfigError, DataError, WeightsError

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from labelmine.workflows.prompt_search import RememberedStudent
 from torch import Tensor, nn
 
 import labelmine.labelers
@@ -15,7 +16,6 @@ from labelmine.labelers import Labeler, PseudoLabel, Reason, Refusal
 from labelmine.labelers.features import network_of
 from labelmine.networks import IndirectStudent, Student, TestTimeAverage, network_behind
 from labelmine.teachers import CompactTeacher
-from labelmine.workflows.prompt_search import RememberedStudent
 
 PRIVATE = ("prepare", "knows", "source", "name", "teacher")
 

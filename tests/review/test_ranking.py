@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from labelmine.workflows.prediction import Predictor
 from PIL import Image
 
 from labelmine.data import ImageSet, LabelStore, prepare_image_set, read_label
@@ -16,7 +17,6 @@ from labelmine.errors import ConfigError, DataError
 from labelmine.exchange import corrections_reader, read_corrections
 from labelmine.exchange.cvat import decode_cvat_xml
 from labelmine.networks import Student
-from labelmine.workflows.prediction import Predictor
 from labelmine.workflows.review import image_embeddings, review_run, write_review
 
 

@@ -71,7 +71,7 @@ def test_the_baseline_alone_and_a_lonely_fraction(make_results: Made) -> None:
 
 def test_warnings_name_what_makes_figures_weak(make_results: Made) -> None:
     results = make_results({("supervised", 0.1): 0.5, ("one_time", 0.1): 0.5}, seeds=[0], n=10)
-    changed = dataclasses.replace(results, failures=[("a", "b")], missing=["c", "d"], notes=["seen in /home/me/polyps"])
+    changed = dataclasses.replace(results, failures=[("a", "b")], missing=["c", "d"], notes=["seen in polyps"])
     text = warnings(changed)
     assert "seen in polyps" in text
     assert "1 cell failed and 2 not yet run" in text

@@ -7,9 +7,8 @@ from typing import Any
 import ignite.distributed as idist
 import pytest
 import torch
-from torch import nn
-
 from labelmine.workflows.parallel import MeanStatistics, agree_on_metrics, data_parallel
+from torch import nn
 
 
 def test_one_rank_is_left_alone() -> None:

@@ -25,6 +25,8 @@ SIZE_LABELS = {
     "empty": "no lesion in gold",
 }
 N_RESAMPLES = 2000
+# Below this many test images a mean is too uncertain to rely on, and pages say so. Our choice.
+FEW_IMAGES = 20
 
 
 def summarise(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:

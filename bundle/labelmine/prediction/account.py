@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from labelmine.evaluation import ReportContext, summarise
-from labelmine.handlers import read_history
+from labelmine.evaluation import summarise
 from labelmine.prediction.pictures import Pictures
 from labelmine.prediction.selection import Examined
+from labelmine.report import ReportContext
 from labelmine.run.files import HISTORY_FILE, QUARANTINE_FILE
-from labelmine.training import TrainingTask
+from labelmine.training import TrainingTask, read_history
 
 
 def figures_of(task: TrainingTask[Any], examined: Examined) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
-from labelmine.evaluation.page import FEW_IMAGES, interval_note, known, number, signed
-from labelmine.evaluation.redaction import without_folders
+from labelmine.evaluation.summary import FEW_IMAGES
+from labelmine.evaluation.wording import count, interval_note, known, listed, number, percent, signed
 from labelmine.studies.results import CELL, TEST, StudyResults
 from labelmine.studies.statistics import Row
 
@@ -58,7 +58,7 @@ def caveats(results: StudyResults, table: pd.DataFrame) -> list[str]:
 
 def warnings(results: StudyResults, table: pd.DataFrame) -> list[str]:
     """Sentences that a reader must see first: the study's own, and what the figures call for."""
-    lines = [str(without_folders(line)) for line in results.notes]
+    lines = list(results.notes)
     if results.failures or results.missing:
         lines.append(
             f"{count(len(results.failures), 'cell')} failed and {len(results.missing)} not yet run (named below): "
@@ -105,22 +105,6 @@ def equal_words(row: Row) -> str:
     if relation == "equal":
         return f"{100 * fraction:.0f} %" if fraction >= 0.1 else f"{100 * fraction:.2g} %"
     return f"{relation} than {percent(fraction)}"
-
-
-def percent(fraction: float) -> str:
-    """``12.5 %``."""
-    return f"{100 * fraction:.3g} %"
-
-
-def listed(words: Iterable[str]) -> str:
-    """``a, b and c``."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def count(number: int, noun: str) -> str:
-    """``1 image``, ``2 images``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def masks(row: Row) -> str:

@@ -1,5 +1,6 @@
 """Training: one way to build a trainer, the student's own, what students start from, several ranks."""
 
+from labelmine.handlers import read_history
 from labelmine.training.batches import PrepareStudentBatch, student_loader, view_dataset
 from labelmine.training.parallel import MeanStatistics, data_parallel
 from labelmine.training.plan import TrainingPlan, adam_plan, learning_rate_schedule
@@ -21,6 +22,7 @@ __all__ = [
     "loss_of",
     "new_student",
     "new_trainer",
+    "read_history",
     "starting_weights",
     "student_evaluator",
     "student_loader",

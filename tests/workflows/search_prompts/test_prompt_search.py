@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from labelmine.workflows.prompt_search import RememberedStudent
+from labelmine.workflows.prompt_settings import ordered_kinds
 from PIL import Image
 from torch import Tensor
 
@@ -21,8 +23,6 @@ from labelmine.errors import ConfigError, DataError
 from labelmine.prompts import Prompts
 from labelmine.teachers import Teacher, TeacherMasks
 from labelmine.workflows import PromptSearch, PromptSetting, SearchSpace, default_setting, student_loader, view_dataset
-from labelmine.workflows.prompt_search import RememberedStudent
-from labelmine.workflows.prompt_settings import ordered_kinds
 
 SIDE = 64
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from labelmine.workflows.study_cell import reason
 
 from labelmine.data import write_phantom_set
 from labelmine.errors import ConfigError, DataError
 from labelmine.workflows import RunFolder, Study, StudyImages, StudyPage, study_grid
-from labelmine.workflows.study_cell import reason
 
 CATALOGUE: dict[str, dict[str, Any]] = {
     "supervised": {"title": "Supervised", "config": "train"},

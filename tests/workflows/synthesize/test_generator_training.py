@@ -14,6 +14,8 @@ import pytest
 import torch
 import yaml
 from ignite.engine import Engine, Events
+from labelmine.workflows.feature_networks import FeatureNetwork
+from labelmine.workflows.generator_training import GENERATOR_FILE, _explain, draw, gold_digests
 from monai.engines import SupervisedTrainer
 from PIL import Image
 from torch import Tensor, nn
@@ -23,8 +25,6 @@ from labelmine.data import ClassMap, ImageSet, Item, prepare_image_set
 from labelmine.errors import ConfigError, DataError
 from labelmine.synthesis import Generator
 from labelmine.workflows import generator_loader, generator_trainer, kinds_of, new_generator
-from labelmine.workflows.feature_networks import FeatureNetwork
-from labelmine.workflows.generator_training import GENERATOR_FILE, _explain, draw, gold_digests
 
 SMALL: dict[str, Any] = {
     "class_names": ["lesion"], "image_size": 16, "channels": (32, 32), "attention": (False, True), "res_blocks": 1,

@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from labelmine.workflows.feature_networks import FeatureNetwork
+from labelmine.workflows.generator_training import gold_digests
+from labelmine.workflows.synthesis import _drawn, _lesion, admitted_items, made_items
 from PIL import Image
 from torch import Tensor, nn
 
@@ -18,9 +21,6 @@ from labelmine.errors import ConfigError, DataError
 from labelmine.labelers.prediction import predict
 from labelmine.synthesis import Generator, Recipe
 from labelmine.workflows import AdmissionStage, CandidateStage, mixed_items
-from labelmine.workflows.feature_networks import FeatureNetwork
-from labelmine.workflows.generator_training import gold_digests
-from labelmine.workflows.synthesis import _drawn, _lesion, admitted_items, made_items
 
 SIDE = 16
 FEATURES = FeatureNetwork("pixels", lambda images: F.adaptive_avg_pool2d(images, 4).flatten(1))

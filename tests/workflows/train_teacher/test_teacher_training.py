@@ -8,15 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai.transforms import Compose, RandFlipd
-from torch import Tensor
-
-from labelmine.data import LoadItem
-from labelmine.errors import ConfigError, DataError
-from labelmine.losses import PromptableLoss
-from labelmine.prompts import PromptSimulator
-from labelmine.teachers import CompactTeacher, build_compact_teacher, save_compact_teacher
-from labelmine.transforms import BatchAugment, StudentView
 from labelmine.workflows.teacher_exam import exam_samples
 from labelmine.workflows.teacher_training import (
     PrepareSimulatedPrompts,
@@ -28,6 +19,15 @@ from labelmine.workflows.teacher_training import (
     parameter_groups,
     start_compact_teacher,
 )
+from monai.transforms import Compose, RandFlipd
+from torch import Tensor
+
+from labelmine.data import LoadItem
+from labelmine.errors import ConfigError, DataError
+from labelmine.losses import PromptableLoss
+from labelmine.prompts import PromptSimulator
+from labelmine.teachers import CompactTeacher, build_compact_teacher, save_compact_teacher
+from labelmine.transforms import BatchAugment, StudentView
 
 SIDE = 64
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from labelmine.data import Item, MaskFolder, read_label
 from labelmine.errors import DataError
-from labelmine.evaluation import ReportContext, summarise, write_metrics, write_report, write_table
+from labelmine.evaluation import summarise, write_metrics, write_table
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
 from labelmine.prediction import Predictor, compare
+from labelmine.report import ReportContext, write_report
 from labelmine.run.files import METRICS_FILE
 from labelmine.teachers import Teacher, cache_metrics
 from labelmine.workflows.evaluate.task import EvaluationTask

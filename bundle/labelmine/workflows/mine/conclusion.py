@@ -6,10 +6,11 @@ import logging
 from dataclasses import asdict
 
 from labelmine.data import ImageSet, LabelStore
-from labelmine.evaluation import write_metrics, write_report
+from labelmine.evaluation import write_metrics
 from labelmine.handlers import read_history
 from labelmine.prediction import Pictures, Predictor, SavedStudent, examine
 from labelmine.prediction.account import context_of, figures_of
+from labelmine.report import write_report
 from labelmine.review import write_review
 from labelmine.run.files import LABEL_HISTORY_FILE, METRICS_FILE, MINED, SUPERVISED
 from labelmine.teachers import Teacher, cache_metrics, seen_images

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from labelmine.evaluation import GateSummary
 from labelmine.quality import Verdict
+from labelmine.report import GateSummary
 from labelmine.run.files import GATE_FILE
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from labelmine.data import ImageSet, LabelStore
-from labelmine.evaluation import PseudoLabelSummary, write_table
+from labelmine.evaluation import write_table
 from labelmine.evaluation.summary import statistics
 from labelmine.labelers import Reason
 from labelmine.prediction import Predictor, compare, evaluate
+from labelmine.report import PseudoLabelSummary
 from labelmine.run.files import LABELS_FOLDER
 
 

@@ -2,5 +2,6 @@
 
 from labelmine.workflows.study.knobs import StudyKnobs
 from labelmine.workflows.study.study import Study
+from labelmine.workflows.study.workflow import StudyWorkflow
 
-__all__ = ["Study", "StudyKnobs"]
+__all__ = ["Study", "StudyKnobs", "StudyWorkflow"]

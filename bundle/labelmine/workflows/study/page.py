@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import torch
@@ -19,17 +19,15 @@ from labelmine.bundle import bundle_root
 from labelmine.data import LoadItem
 from labelmine.errors import ConfigError
 from labelmine.evaluation import Case
-from labelmine.evaluation.redaction import without_folders
 from labelmine.prediction import Predictor, gold_of
+from labelmine.report import without_folders, write_study
 from labelmine.run.files import BEST_FILE
-from labelmine.studies import StudyResults, write_study
+from labelmine.studies import StudyResults
 from labelmine.studies.grid import EXAMINED, SUPERVISED, Cell
 from labelmine.studies.results import TEST
 from labelmine.teachers import build_compact_teacher, seen_images
 from labelmine.workflows.study.cell import CELL_FILE, ERROR_FILE, examined_stage
-
-if TYPE_CHECKING:
-    from labelmine.workflows.study.study import Study
+from labelmine.workflows.study.study import Study
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,6 @@ from labelmine.studies.runner import CellWork, run_cells
 from labelmine.workflows.study.cell import CELL_FILE, ERROR_FILE, CellJob, run_cell
 from labelmine.workflows.study.images import StudyImages
 from labelmine.workflows.study.knobs import StudyKnobs
-from labelmine.workflows.study.page import StudyPage
 
 logger = logging.getLogger(__name__)
 
@@ -82,22 +81,9 @@ class Study:
             raise ConfigError(
                 "steps_per_epoch: a study compares students of equally many steps; give a number of batches."
             )
-        self.page = StudyPage(self, knobs.baseline)
 
     def prepare(self) -> None:
         """Check the images, write the splits and the numbered cells; processes that start together take turns."""
-        self.run.stage("data", self._prepare)
-
-    def run_cells(self) -> None:
-        """Run what is not finished, or the one cell that is asked for."""
-        self.run.stage("cells", lambda: self(self.given.cell))
-
-    def write_page(self) -> None:
-        """Write the page of the finished cells, unless one cell alone was asked for."""
-        if self.given.cell is None:
-            self.run.stage("page", self.page)
-
-    def _prepare(self) -> None:
         with FileLock(self.run.path / "prepare.lock"):
             fractions, seeds = ({getattr(cell, name) for cell in self.cells} for name in ("fraction", "seed"))
             self.images.write_splits(sorted(fractions), sorted(seeds))

@@ -16,9 +16,9 @@ from labelmine.data import Item
 from labelmine.evaluation import paired_difference, summarise, write_metrics
 from labelmine.handlers import read_history
 from labelmine.prediction import examine
+from labelmine.report import SynthesisReport, write_synthesis_page
 from labelmine.run.files import HISTORY_FILE, METRICS_FILE, MIXED, REPORT_FOLDER, SUPERVISED
 from labelmine.synthesis import Likeness, generator_views, gold_of_generator, likeness
-from labelmine.synthesis.page import SynthesisReport, write_synthesis_page
 from labelmine.teachers import Teacher, seen_images
 from labelmine.training import TrainingTask
 from labelmine.workflows.synthesize.feature_networks import FeatureNetwork

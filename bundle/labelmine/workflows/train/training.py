@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from ignite.engine import Engine
 
-from labelmine.evaluation import write_metrics, write_report
+from labelmine.evaluation import write_metrics
 from labelmine.prediction import examine
 from labelmine.prediction.account import context_of, figures_of
+from labelmine.report import write_report
 from labelmine.run.files import METRICS_FILE, SUPERVISED
 from labelmine.run.knobs import GoldKnobs
 from labelmine.training import TrainingTask
