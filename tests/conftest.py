@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from labelmine import progress
 from labelmine.data.items import Item
 from labelmine.data.phantom import phantom
 
@@ -39,6 +42,40 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real images (../shared/data beside the checkout) are not there")
     return folder
+
+
+class Terminal(io.StringIO):
+    """A terminal of endless height; ``lines`` is what a person sees on it."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def lines(self) -> list[str]:
+        rows, row, column = [""], 0, 0
+        text = self.getvalue().replace("\x1b[A", "\v")
+        for sign in text:
+            if sign == "\r":
+                column = 0
+            elif sign == "\n":
+                row, column = row + 1, 0
+                rows += [""] * (row == len(rows))
+            elif sign == "\v":
+                row -= 1
+            else:
+                rows[row] = rows[row].ljust(column)[:column] + sign + rows[row][column + 1 :]
+                column += 1
+        return [line.rstrip() for line in rows]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Both output streams, as a terminal of 100 columns."""
+    screen = Terminal()
+    monkeypatch.setenv("COLUMNS", "101")
+    monkeypatch.setenv("LINES", "50")
+    # Not `sys` itself, whose streams pytest sets anew before each test.
+    monkeypatch.setattr(progress, "sys", SimpleNamespace(stdout=screen, stderr=screen))
+    return screen
 
 
 @pytest.fixture

@@ -9,16 +9,15 @@ from __future__ import annotations
 import http.client
 import logging
 import os
-import shutil
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from monai.apps.utils import check_hash
-from tqdm import tqdm
 
 from labelmine.errors import WeightsError
+from labelmine.progress import ProgressLine
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +76,10 @@ def _receive(url: str, part: Path, timeout: float) -> None:
         offset = offset if resumed else 0  # a server that ignores Range sends the whole file again
         length = response.headers.get("Content-Length")
         total = offset + int(length) if length else None
-        with (
-            part.open("ab" if resumed else "wb") as file,
-            tqdm.wrapattr(response, "read", total=total, initial=offset, desc=part.stem, unit_divisor=1024) as source,
-        ):
-            shutil.copyfileobj(source, file, _BLOCK)
+        with part.open("ab" if resumed else "wb") as file, ProgressLine(part.stem, "B", total, offset) as line:
+            while block := response.read(_BLOCK):
+                file.write(block)
+                line.update(len(block))
     if total is not None and _size(part) < total:
         raise ConnectionError(f"the connection closed after {_size(part)} of {total} bytes")
 

@@ -19,7 +19,8 @@ from statistics import median
 from typing import Any
 
 import torch
-from tqdm import tqdm
+
+from labelmine.progress import progress
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def time_side_by_side(
         for _ in range(warm_up):
             side()
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number in tqdm(range(rounds), desc="rounds", leave=False):
+    for number in progress(range(rounds), "rounds", "round", leave=False):
         names = list(sides) if number % 2 == 0 else list(sides)[::-1]
         for name in names:
             seconds[name].append(_seconds(sides[name]))

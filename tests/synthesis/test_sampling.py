@@ -31,9 +31,7 @@ def pattern(channels: int = 3) -> Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_seed_makes_the_same_images(kind: Kind) -> None:
     process = NoiseProcess(kind)
-    first, again, other = (
-        sample(lambda x, t: 0.1 * x, process, (2, 3, 8, 8), 5, seed=s, progress=False) for s in (0, 0, 1)
-    )
+    first, again, other = (sample(lambda x, t: 0.1 * x, process, (2, 3, 8, 8), 5, seed=s) for s in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.abs().max() <= 1
@@ -46,7 +44,7 @@ def test_inpainting_keeps_what_is_known_and_fills_the_hole(kind: Kind, resamplin
     hole = torch.zeros(2, 1, 32, 32)
     hole[..., 8:20, 8:20] = 1
     network = Knows(made, process)
-    out = sample(network, process, (2, 3, 32, 32), 10, [KeepKnown(real, hole)], resamplings, eta, progress=False)
+    out = sample(network, process, (2, 3, 32, 32), 10, [KeepKnown(real, hole)], resamplings, eta)
     torch.testing.assert_close(out, torch.where(hole > 0, made, real), atol=1e-3, rtol=0)
     assert network.calls == 10 * resamplings
 
@@ -56,7 +54,7 @@ def test_style_moves_low_frequencies_alone(kind: Kind) -> None:
     process, made = NoiseProcess(kind), pattern(4) * 0.3
     real = made.clone()
     real[:, :3] += 0.5  # brighter everywhere
-    out = sample(Knows(made, process), process, (2, 4, 32, 32), 20, [FollowStyle(real, 8)], progress=False)
+    out = sample(Knows(made, process), process, (2, 4, 32, 32), 20, [FollowStyle(real, 8)])
     shift = out - made
     assert (shift[:, :3].mean() - 0.5).abs() < 0.05
     assert shift[:, :3].std() < 0.1
@@ -66,7 +64,7 @@ def test_style_moves_low_frequencies_alone(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_fresh_noise_leaves_another_path(kind: Kind) -> None:
     plain, ancestral, none = (
-        sample(lambda x, t: 0.1 * x, NoiseProcess(kind), (2, 3, 8, 8), 5, progress=False, **knobs)
+        sample(lambda x, t: 0.1 * x, NoiseProcess(kind), (2, 3, 8, 8), 5, **knobs)
         for knobs in ({}, {"eta": 1.0}, {"eta": 0.0})
     )
     assert torch.equal(plain, ancestral)
@@ -76,7 +74,7 @@ def test_fresh_noise_leaves_another_path(kind: Kind) -> None:
 def test_no_style_is_no_pull() -> None:
     process = NoiseProcess()
     free, pulled = (
-        sample(Knows(pattern(), process), process, (2, 3, 32, 32), 5, steering, progress=False)
+        sample(Knows(pattern(), process), process, (2, 3, 32, 32), 5, steering)
         for steering in ([], [FollowStyle(-pattern(), 8, strength=0.0)])
     )
     torch.testing.assert_close(free, pulled)

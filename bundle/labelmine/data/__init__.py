@@ -3,7 +3,7 @@
 from labelmine.data.classes import ClassMap, ClassSpec
 from labelmine.data.duplicates import Pair, near_duplicates
 from labelmine.data.headers import pixel_spacing, slice_index
-from labelmine.data.image_set import ImageSet, prepare_image_set
+from labelmine.data.image_set import ImageSet, find_images, prepare_image_set
 from labelmine.data.integrity import CheckedItems, check_items
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item, Split
@@ -30,6 +30,7 @@ __all__ = [
     "Window",
     "check_items",
     "encode_png",
+    "find_images",
     "find_items",
     "near_duplicates",
     "pixel_spacing",

@@ -25,9 +25,9 @@ import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from labelmine.data.items import Item
+from labelmine.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def near_duplicates(
     chosen = _middle_frames(items)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         found = pool.map(lambda item: image_hash(read(item)), chosen)
-        hashes = list(tqdm(found, total=len(chosen), desc="near-duplicates", unit="image", leave=False))
+        hashes = list(progress(found, "near-duplicates", total=len(chosen), leave=False))
     kept = [(item, bits) for item, bits in zip(chosen, hashes, strict=True) if bits is not None]
     if len(kept) < 2:
         return []

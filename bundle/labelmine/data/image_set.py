@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from labelmine.data.classes import ClassMap, ClassSpec
 from labelmine.data.corrections import Corrections, ReadCorrections, place_corrections
@@ -19,6 +21,7 @@ from labelmine.data.sources import SetAside, find_items, log_set_aside
 from labelmine.data.split_file import SPLIT_FILE_NAME, adopt_split, load_split, save_split
 from labelmine.data.splits import check_fractions, split_items
 from labelmine.errors import ConfigError
+from labelmine.ranks import on_first_rank
 from labelmine.weights import sha256_of
 
 logger = logging.getLogger(__name__)
@@ -184,6 +187,41 @@ def find_and_check(
     return check_items(
         items, quarantine, classes, window=window, slice_axis=slice_axis, set_aside=aside, root=root_of(source)
     )
+
+
+@on_first_rank
+def find_images(
+    dataset_dir: str | None,
+    output_dir: str,
+    classes: Any = None,
+    class_names: Sequence[str] = (),
+    window: tuple[float, float] | None = None,
+    slice_axis: int = -1,
+) -> ImageSet:
+    """Find and check the images of a workflow that needs no split; None stands for a few phantom images.
+
+    Args:
+        dataset_dir: What ``find_items`` takes.
+        output_dir: Where ``quarantine.csv`` goes.
+        classes: Class names and mask values; None: as ``class_names`` says.
+        class_names: The student's classes, numbered 1, 2, ... in masks; one class: any positive value.
+        window: (centre, width) for deep images.
+        slice_axis: Axis along which volumes are cut.
+    """
+    folder = Path(output_dir).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    source = write_phantom_set(folder / "phantom", 12, 0, 0) if dataset_dir is None else Path(dataset_dir).expanduser()
+    known = classes if classes is not None else _numbered(class_names)
+    checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, known, window, slice_axis)
+    summary = {"n_images": len(checked.items), "n_quarantined": len(checked.set_aside)}
+    return ImageSet(source.stem, root_of(source), checked.items, checked.classes, window, slice_axis, summary)
+
+
+def _numbered(names: Sequence[str]) -> ClassMap | None:
+    if not names:
+        return None
+    values = tuple(range(1, len(names) + 1)) if len(names) > 1 else None
+    return ClassMap(names=tuple(names), values=values)
 
 
 def _name(source: Path) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from tqdm import tqdm
 
 from labelmine.atomic import write_whole
 from labelmine.data.classes import ClassMap, ClassSpec
@@ -25,6 +24,7 @@ from labelmine.data.loading import check_same_size, encode_mask, read_stored_mas
 from labelmine.data.reading import read_image
 from labelmine.data.sources import SetAside, keep_first, log_set_aside, relative_name
 from labelmine.errors import DataError
+from labelmine.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def _open_all(
         return [_open(item, classes, window, slice_axis) for item in group]
 
     with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 1)) as pool:
-        found = tqdm(pool.map(open_file, files), total=len(files), desc="check data", unit="file", leave=False)
+        found = progress(pool.map(open_file, files), "check data", "file", len(files), leave=False)
         return [finding for group in found for finding in group]
 
 

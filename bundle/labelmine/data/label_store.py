@@ -128,6 +128,14 @@ class LabelStore:
         records = self._look_up()
         return [item for item in items if records.get(item["id"], {}).get("accepted", False)]
 
+    def unfinished(self, items: Iterable[Item]) -> list[Item]:
+        """Those of ``items`` that have no label yet; how many have one is logged."""
+        every, done = list(items), self.done
+        rest = [item for item in every if item["id"] not in done]
+        if len(rest) < len(every):
+            logger.info("%d of %d images are done already", len(every) - len(rest), len(every))
+        return rest
+
     def write(
         self,
         item: Item,

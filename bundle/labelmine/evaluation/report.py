@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from labelmine.atomic import write_whole
 from labelmine.evaluation import figures, page
 from labelmine.evaluation.context import Case, ReportContext
 from labelmine.evaluation.redaction import without_folders
 from labelmine.evaluation.rendering import Picture, embed, panels, render
 from labelmine.evaluation.summary import summarise
+from labelmine.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +101,7 @@ def _plots(context: ReportContext, summaries: Mapping[str, Any], folder: Path) -
 
 def _cases(cases: Sequence[Case], kind: str, folder: Path) -> list[dict[str, Any]]:
     view = []
-    for index, case in enumerate(tqdm(cases, desc=f"report pictures, {kind}", leave=False, disable=None)):
+    for index, case in enumerate(progress(cases, f"report pictures, {kind}", leave=False)):
         write_whole(folder / _case_name(kind, index, case), figures.case_row(case))
         view.append({"id": case.id, "caption": without_folders(case.caption), "panels": panels(case)})
     return view

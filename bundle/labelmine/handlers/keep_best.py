@@ -61,7 +61,7 @@ class KeepBest:
                 return
             self.student.save(self.path, **self.metadata)
             kept = "kept at" if self.latest else "new best"
-            logger.info("%s: %s %s %.4f", self.path.parent.name, kept, self.metric, value)
+            logger.debug("%s: %s %s %.4f", self.path.parent.name, kept, self.metric, value)
 
     def state_dict(self) -> dict[str, float]:
         """Return what a resume needs."""

@@ -11,12 +11,12 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.errors import ConfigError
 from labelmine.handlers.label_memory import InMemory, LabelMemory
 from labelmine.labelers import Labeler, PseudoLabel
 from labelmine.labelers.base import StudentNetwork
+from labelmine.progress import progress
 from labelmine.ranks import own_batches
 
 Schedule = Literal["one_time", "continuous"]
@@ -125,7 +125,7 @@ class PseudoLabeling:
         self._prepare()
         batches = own_batches(self.loader or [])
         done = self.memory.done
-        for batch in tqdm(batches, desc="pseudo labels", unit="batch", disable=idist.get_rank() > 0):
+        for batch in progress(batches, "pseudo labels", "batch"):
             rows = [i for i, image_id in enumerate(batch["id"]) if image_id not in done]
             if rows:
                 chosen = _rows(batch, torch.tensor(rows))

@@ -1,6 +1,7 @@
 """Labelers: interchangeable sources of pseudo labels."""
 
 from labelmine.labelers.base import Labeler, PseudoLabel
+from labelmine.labelers.build import build_prompted_labeler, build_trusted_labeler
 from labelmine.labelers.gated import GatedLabeler
 from labelmine.labelers.prompted import PromptedLabeler
 from labelmine.labelers.recorded import RecordedLabeler
@@ -15,4 +16,6 @@ __all__ = [
     "RecordedLabeler",
     "ReferenceLabeler",
     "SelfLabeler",
+    "build_prompted_labeler",
+    "build_trusted_labeler",
 ]

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from labelmine.atomic import write_whole
 from labelmine.evaluation.page import FEW_IMAGES, Grid, interval, number
 from labelmine.evaluation.redaction import without_folders
 from labelmine.evaluation.rendering import Picture, embed, panels, render
 from labelmine.evaluation.summary import write_table
+from labelmine.progress import progress
 from labelmine.studies import figures, page, verdict
 from labelmine.studies.figures import Style
 from labelmine.studies.results import TEST, StudyResults
@@ -61,7 +61,7 @@ def _view(results: StudyResults, table: pd.DataFrame) -> dict[str, Any]:
         "costs": page.cost_grid(main),
         "cases": [
             {"id": case.id, "caption": without_folders(case.caption), "panels": panels(case)}
-            for case in tqdm(results.cases, desc="study pictures", leave=False, disable=None)
+            for case in progress(results.cases, "study pictures", leave=False)
         ],
         "failures": without_folders(results.failures),
         "missing": list(results.missing),

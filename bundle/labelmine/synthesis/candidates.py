@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from skimage.exposure import match_histograms
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.atomic import write_whole
 from labelmine.data import ClassMap, encode_png
 from labelmine.errors import ConfigError
+from labelmine.progress import progress
 from labelmine.synthesis.generator import Generator
 from labelmine.synthesis.masks import cleaned, deformed, hole_around
 from labelmine.synthesis.sampling import FollowStyle, KeepKnown, Steering, check_sampling, check_style, sample
@@ -110,7 +110,7 @@ def make_candidates(
     if recipe.inpaint:
         gold = [row for row in gold if "label" not in row or bool((row["label"] > 0).any())]
     starts = range(0, recipe.count, recipe.batch_size)
-    for start in tqdm(starts, desc="candidates", unit="batch"):
+    for start in progress(starts, "candidates", "batch"):
         numbers = range(start, min(start + recipe.batch_size, recipe.count))
         ids = [f"synthetic_{number:05d}" for number in numbers]
         if set(ids) <= skip:
@@ -179,7 +179,6 @@ def _made(
         recipe.eta,
         seed,
         device,
-        progress=False,
     )
     images = (made[:, :3].cpu() + 1) / 2
     if recipe.match_colours:

@@ -9,7 +9,6 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from labelmine.errors import ConfigError
 from labelmine.synthesis.process import TRAIN_STEPS, NoiseProcess
@@ -91,7 +90,6 @@ def sample(
     eta: float = 1.0,
     seed: int = 0,
     device: torch.device | str = "cpu",
-    progress: bool = True,
 ) -> Tensor:
     """Make images from noise.
 
@@ -107,7 +105,6 @@ def sample(
             hole fits its surroundings only if noise is drawn anew: here, or by resampling.
         seed: Of all noise; the same seed gives the same images.
         device: Where to work.
-        progress: Whether to show a bar.
 
     Returns:
         (B, C, H, W) in [-1, 1].
@@ -119,7 +116,7 @@ def sample(
     generator = torch.Generator().manual_seed(seed)
     times = process.times(steps)
     noisy = gaussian(torch.empty(shape, device=device), generator)
-    for time, next_time in tqdm(list(pairwise(times)), desc="sample", disable=not progress):
+    for time, next_time in pairwise(times):
         start = noisy
         for repeat in range(resamplings):
             answer = network(start, torch.full((shape[0],), time, device=device))

@@ -2,8 +2,19 @@
 
 from labelmine.transforms.augment import BatchAugment
 from labelmine.transforms.colours import RandomColours
+from labelmine.transforms.flips import flips_and_turns, flips_scales_and_colours
 from labelmine.transforms.grey import RandGreyd
 from labelmine.transforms.strong import StrongView
 from labelmine.transforms.view import StudentView, to_original, view_extent
 
-__all__ = ["BatchAugment", "RandGreyd", "RandomColours", "StrongView", "StudentView", "to_original", "view_extent"]
+__all__ = [
+    "BatchAugment",
+    "RandGreyd",
+    "RandomColours",
+    "StrongView",
+    "StudentView",
+    "flips_and_turns",
+    "flips_scales_and_colours",
+    "to_original",
+    "view_extent",
+]

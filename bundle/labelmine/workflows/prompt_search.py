@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from labelmine.data import ImageSet, Item
 from labelmine.errors import DataError
@@ -19,6 +18,7 @@ from labelmine.evaluation import write_table
 from labelmine.labelers import PromptedLabeler
 from labelmine.labelers.base import StudentNetwork
 from labelmine.labelers.prediction import predict
+from labelmine.progress import progress
 from labelmine.prompts import PromptGenerator
 from labelmine.teachers import Teacher
 from labelmine.teachers.image_key import ImageKey, image_key
@@ -156,7 +156,7 @@ class PromptSearch:
         self, name: str, answer: Callable[[Batch], tuple[Tensor, Tensor]], accepted: list[bool]
     ) -> Iterator[tuple[Item, Any]]:
         rest = iter(self.items)
-        for batch in tqdm(self.loader, desc=name, unit="batch"):
+        for batch in progress(self.loader, name, "batch", leave=False):
             moved = {key: batch[key].to(self.device) for key in ("image", "weight")}
             masks, good = answer(moved)
             accepted += good.tolist()

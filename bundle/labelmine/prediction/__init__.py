@@ -1,0 +1,23 @@
+"""A trained student at work: masks at original size, compared with gold, shown."""
+
+from labelmine.prediction.comparison import compare, evaluate, gold_of
+from labelmine.prediction.embeddings import image_embeddings
+from labelmine.prediction.pictures import Pictures
+from labelmine.prediction.predictor import Predictor
+from labelmine.prediction.saved_student import SavedStudent, best_student
+from labelmine.prediction.selection import Examined, examine
+from labelmine.prediction.task import StudentTask
+
+__all__ = [
+    "Examined",
+    "Pictures",
+    "Predictor",
+    "SavedStudent",
+    "StudentTask",
+    "best_student",
+    "compare",
+    "evaluate",
+    "examine",
+    "gold_of",
+    "image_embeddings",
+]

@@ -1,0 +1,94 @@
+"""What a workflow works on that asks a trained student: its folder, its images, and the student."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from monai.data import DataLoader
+
+from labelmine.bundle import bundle_root
+from labelmine.data import ImageSet, Item, find_images
+from labelmine.prediction.predictor import Predictor
+from labelmine.run.files import MODEL_FILE
+from labelmine.run.folder import RunFolder
+from labelmine.run.knobs import Count, ImageKnobs, RunKnobs
+from labelmine.training import student_loader, view_dataset
+from labelmine.weights import sha256_of
+
+
+class StudentTaskKnobs(RunKnobs, ImageKnobs):
+    """What all workflows have that ask a trained student."""
+
+    model_dir: str | None
+    batch_size: Count
+    tta: bool
+
+
+K = TypeVar("K", bound=StudentTaskKnobs)
+
+
+class StudentTask(Generic[K]):
+    """Images without a split, and the student of an earlier run.
+
+    Nothing is read or written before it is asked for; labelers of overlays ask for ``images``, ``exclusive``,
+    ``view_size`` and ``references``.
+
+    Args:
+        knobs: Of the workflow.
+    """
+
+    def __init__(self, knobs: K) -> None:
+        """Keep the knobs."""
+        self.knobs = knobs
+
+    @property
+    def model_dir(self) -> Path:
+        """Folder of the run that trained the student; that of the shipped one where the knob names none."""
+        return bundle_root() / "models" if self.knobs.model_dir is None else Path(self.knobs.model_dir).expanduser()
+
+    @cached_property
+    def folder(self) -> RunFolder:
+        """The run's folder; its results depend on the student."""
+        folder = RunFolder(self.knobs.output_dir, self.knobs.settings, self.knobs.workflow)
+        folder.depends_on(student_sha256=sha256_of(self.model_dir / MODEL_FILE))
+        return folder
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The student."""
+        return Predictor.load(self.model_dir / MODEL_FILE, self.knobs.device, self.knobs.tta)
+
+    @cached_property
+    def images(self) -> ImageSet:
+        """The images: found and checked, with the student's classes."""
+        return self.folder.stage("data", lambda: self.find(self.predictor.student.class_names))
+
+    def find(self, class_names: Sequence[str], classes: Any = None) -> ImageSet:
+        """Find and check the images; see ``find_images``."""
+        knobs = self.knobs
+        return find_images(
+            knobs.dataset_dir, knobs.output_dir, classes, class_names, window=knobs.window, slice_axis=knobs.slice_axis
+        )
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether classes exclude each other."""
+        return self.predictor.student.exclusive
+
+    @property
+    def view_size(self) -> int:
+        """Side of the student's view in pixels."""
+        return self.predictor.image_size
+
+    @property
+    def references(self) -> DataLoader:
+        """Batches of views of those images that have gold."""
+        return self.batches([item for item in self.images.items if "label" in item])
+
+    def batches(self, items: Sequence[Item], num_workers: int = 0) -> DataLoader:
+        """Return batches of plain views of items, in order."""
+        views = view_dataset(items, self.images, self.view_size, cache_num=0)
+        return student_loader(views, self.knobs.batch_size, shuffle=False, num_workers=num_workers)

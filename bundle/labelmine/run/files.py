@@ -1,0 +1,26 @@
+"""Names of the files in a run's folder, each once."""
+
+from __future__ import annotations
+
+CONFIG_FILE = "config.yaml"
+SECONDS_FILE = "seconds.json"
+METRICS_FILE = "metrics.json"
+ENCODER_FILE = "encoder.safetensors"
+GENERATOR_FILE = "generator.safetensors"
+TEACHER_FILE = "teacher.safetensors"
+MODEL_FILE = "model.safetensors"
+SPLIT_FILE = "split.json"
+QUARANTINE_FILE = "quarantine.csv"
+GATE_FILE = "gate.json"
+LABELS_FOLDER = "labels"
+REPORT_FOLDER = "report"
+PHANTOM_FOLDER = "phantom"
+
+# Of a stage that trains.
+BEST_FILE = "best.safetensors"
+CHECKPOINT_FILE = "checkpoint.pt"
+HISTORY_FILE = "history.csv"
+LABEL_HISTORY_FILE = "label_history.csv"
+
+# Stages that train a student, whose folders bear their names.
+SUPERVISED, MINED, MIXED = "supervised", "mined", "mixed"

@@ -1,0 +1,128 @@
+"""The output folder of a run: its settings, so that a resume is a resume, its lock, and the time of its stages."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ignite.distributed as idist
+import yaml
+
+from labelmine.atomic import write_whole
+from labelmine.errors import ConfigError
+from labelmine.ranks import on_first_rank, refuse_unjoined_ranks
+from labelmine.run.files import CONFIG_FILE, SECONDS_FILE
+from labelmine.run.lock import lock_folder
+from labelmine.run.settings import changes
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: What several ranks cannot share, and what writes files that all of them go by.
+FIRST_RANK_STAGES = frozenset({"data", "gate", "evaluate", "write"})
+#: Changes that a refusal names; of another workflow nearly all differ.
+NAMED = 8
+
+
+class RunFolder:
+    """Where a workflow writes; a later run with the same settings goes on there.
+
+    It is locked as long as the process lives. Of several ranks (see ``labelmine.ranks``) only the first locks and
+    writes.
+
+    Args:
+        folder: The workflow's ``output_dir``; made where missing.
+        settings: What decides the result, see ``derive_settings``; kept in ``config.yaml`` once the first stage has
+            succeeded: a mistyped folder of images can thus be mended without being taken for another run.
+        workflow: Name of the workflow, as its config is named.
+
+    Raises:
+        ConfigError: The folder holds a run with other settings, or one of an older labelmine, or another process works
+            there; nothing in it is touched.
+    """
+
+    def __init__(self, folder: str | Path, settings: Mapping[str, Any], workflow: str) -> None:
+        """Take the folder up, or begin it."""
+        refuse_unjoined_ranks()
+        self.path = Path(folder).expanduser()
+        self.settings = {"workflow": workflow, **json.loads(json.dumps(dict(settings), default=str))}
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = lock_folder(self.path) if idist.get_rank() == 0 else None
+        self._config = self.path / CONFIG_FILE
+        self._refuse_other_settings()
+        self._times = self.path / SECONDS_FILE
+        self.seconds: dict[str, float] = json.loads(self._times.read_text()) if self._times.is_file() else {}
+
+    def depends_on(self, **facts: str | None) -> None:
+        """Add what else decides the result, for example the hash of the student that is asked.
+
+        Raises:
+            ConfigError: The folder holds a run that depended on others.
+        """
+        self.settings |= facts
+        self._refuse_other_settings()
+
+    def stage(self, name: str, function: Callable[[], T]) -> T:
+        """Run one stage of the workflow and add its wall-clock seconds to those of earlier, interrupted runs.
+
+        All ranks run it together; ``data``, ``gate``, ``evaluate`` and ``write`` run on the first rank alone, and every
+        rank gets their result. No rank leaves a stage before all its files are written.
+        """
+        logger.info("stage %s", name)
+        started = time.perf_counter()
+        try:
+            result = (on_first_rank(function) if name in FIRST_RANK_STAGES else function)()
+            idist.barrier()
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 1)
+            self._write(self._times, json.dumps(self.seconds))
+        if not self._config.is_file():
+            self._write(self._config, yaml.safe_dump(self.settings, sort_keys=False, allow_unicode=True))
+        return result
+
+    def _write(self, path: Path, text: str) -> None:
+        if idist.get_rank() == 0:
+            write_whole(path, text.encode())
+
+    def _refuse_other_settings(self) -> None:
+        if not self._config.is_file():
+            return
+        name, now = self.path.name, self.settings
+        earlier = read_settings(self.path)
+        if earlier["workflow"] != now["workflow"]:
+            raise ConfigError(
+                f"{name} holds a run of {earlier['workflow']}.yaml, this is {now['workflow']}.yaml. Give another "
+                "--output_dir"
+            )
+        # What a stage adds later (see ``depends_on``) is compared when it is known.
+        known = {key: value for key, value in earlier.items() if key in now or not key.endswith("_sha256")}
+        found = list(changes(known, now))
+        if found:
+            pairs = "; ".join(f"{key}: {before!r} then, {after!r} now" for key, before, after in found[:NAMED])
+            more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+            raise ConfigError(
+                f"{name} holds a run with other settings ({pairs}{more}). Give another --output_dir, the same settings "
+                "to go on, or delete the folder to start anew."
+            )
+
+
+def read_settings(folder: str | Path) -> dict[str, Any]:
+    """Return the settings that a run wrote into its folder.
+
+    Raises:
+        ConfigError: No ``config.yaml`` there, or one that an older labelmine wrote.
+    """
+    path = Path(folder).expanduser() / CONFIG_FILE
+    if not path.is_file():
+        raise ConfigError(f"{path.parent.name}: expected the output folder of a run, found no {CONFIG_FILE} in it")
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(settings, dict) or "workflow" not in settings:
+        raise ConfigError(
+            f"{path.parent.name}/{CONFIG_FILE} was written by an older labelmine, whose settings cannot be compared "
+            "with these. Give another --output_dir; the folder stays as it is"
+        )
+    return settings

@@ -1,0 +1,185 @@
+"""Knobs of a config as typed, checked values: groups of them are the parts that workflows are made of.
+
+Defaults, units and explanations stand in the configs alone; here are types and ranges. A test holds both together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from annotated_types import Ge, Gt, Interval, MultipleOf
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+
+from labelmine.errors import ConfigError
+from labelmine.run.config import resolved, running_parser
+from labelmine.run.settings import derive_settings
+
+Fraction = Annotated[float, Interval(gt=0, lt=1)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+Count = Annotated[int, Ge(1)]
+NotNegative = Annotated[int, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+ViewSize = Annotated[int, Ge(32), MultipleOf(32)]
+
+
+class Knobs(BaseModel):
+    """Base of all groups.
+
+    Class attributes:
+        workflow: Name of the workflow, as its config is named; only of a whole set of knobs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, arbitrary_types_allowed=True)
+    workflow: ClassVar[str] = ""
+    _settings: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def of_config(cls) -> Self:
+        """Read the knobs of the config that is being run.
+
+        Raises:
+            ConfigError: All knobs that cannot be used, together.
+        """
+        parser = running_parser()
+        knobs = cls.checked({name: resolved(parser, name) for name in cls.model_fields})
+        knobs._settings.update(derive_settings(parser, cls.model_fields))
+        return knobs
+
+    @classmethod
+    def checked(cls, values: dict[str, Any]) -> Self:
+        """Return the knobs with given values.
+
+        Raises:
+            ConfigError: All knobs that cannot be used, together.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_complaint(one) for one in error.errors())) from error
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the result of the run, see ``derive_settings``; empty for knobs that no config gave."""
+        return self._settings
+
+
+class RunKnobs(Knobs):
+    """What every workflow has."""
+
+    output_dir: str
+    seed: NotNegative
+    device: Any
+
+
+class ImageKnobs(Knobs):
+    """Which images, and how they are read."""
+
+    dataset_dir: str | None
+    window: tuple[float, Positive] | None
+    slice_axis: Annotated[int, Interval(ge=-3, le=2)]
+
+
+class SplitKnobs(ImageKnobs):
+    """How gold is split."""
+
+    classes: Any
+    val_fraction: Fraction
+    test_fraction: Fraction
+    split_file: str | None
+
+
+class GoldKnobs(SplitKnobs):
+    """Which gold trains."""
+
+    labeled_fraction: Annotated[float, Interval(gt=0, le=1)]
+
+
+class EncoderKnobs(RunKnobs):
+    """Encoder of a network, and the images it sees."""
+
+    encoder: str
+    encoder_weights: str | None
+    image_size: ViewSize
+    batch_size: Count
+    max_epochs: Count
+    steps_per_epoch: Count | None
+    learning_rate: Positive
+    cache_num: NotNegative
+
+
+class StudentKnobs(EncoderKnobs):
+    """A student and its training."""
+
+    pretrained: str | None
+    exclusive: bool | None
+    lr_schedule: Literal["plateau", "cosine"]
+    patience: Count
+    keep_epoch: Literal["best", "last"]
+    tracking_uri: str | None
+
+
+class CacheKnobs(Knobs):
+    """A teacher and its embeddings."""
+
+    teacher_weights: str
+    embedding_cache: str | None
+    cache_gb: Positive
+
+
+class PromptKnobs(RunKnobs, CacheKnobs):
+    """What the student asks a teacher."""
+
+    prompt_kinds: list[Literal["points", "box", "mask"]]
+    n_points: Count
+    point_choice: Literal["highest", "centre"]
+    n_negative: NotNegative
+    tau: Share
+    margin: Annotated[float, Ge(0)]
+    per_component: bool
+    min_size: NotNegative
+    min_score: Share
+
+
+class TrustKnobs(PromptKnobs):
+    """Which pseudo labels to trust."""
+
+    tta: bool
+    gate: bool
+    fallback: Literal["self", "none"]
+    weighted: bool
+    confidence: Annotated[float, Interval(ge=0.5, le=1)]
+    min_support: Share
+    disagreement: Share
+    jitter: Share
+
+
+class RefinementKnobs(PromptKnobs):
+    """A student that answers alone, or asks a teacher."""
+
+    refine: bool
+
+
+def _complaint(error: Any) -> str:
+    knob = "::".join(str(part) for part in error["loc"])
+    return f"{knob}: {error['msg'][:1].lower()}{error['msg'][1:]}. Got: {error['input']!r}"
+
+
+__all__ = [
+    "CacheKnobs",
+    "Count",
+    "EncoderKnobs",
+    "Fraction",
+    "GoldKnobs",
+    "ImageKnobs",
+    "Knobs",
+    "NotNegative",
+    "Positive",
+    "PromptKnobs",
+    "RefinementKnobs",
+    "RunKnobs",
+    "Share",
+    "SplitKnobs",
+    "StudentKnobs",
+    "TrustKnobs",
+    "ViewSize",
+]

@@ -1,0 +1,139 @@
+"""Training a student: MONAI's evaluator and trainer, wired as S1 trains."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from ignite.handlers import EarlyStopping
+from monai.data import DataLoader
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import IgniteMetricHandler, LrScheduleHandler, MLFlowHandler, ValidationHandler
+from monai.metrics import DiceMetric, LossMetric
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.utils.data import DistributedSampler
+
+from labelmine.handlers import KeepBest
+from labelmine.networks import Student, probabilities
+from labelmine.run.files import BEST_FILE
+from labelmine.training.batches import PrepareStudentBatch
+from labelmine.training.parallel import MeanStatistics, agree_on_metrics, data_parallel
+from labelmine.training.plan import TrainingPlan
+from labelmine.training.trainer import TrainerParts, equip, loss_of, new_trainer
+from labelmine.transforms import StrongView
+
+
+def student_evaluator(plan: TrainingPlan, network: Student, loader: DataLoader) -> SupervisedEvaluator:
+    """Return an evaluator with ``val_dice`` and ``val_loss`` over views, padding left out, mean over images."""
+
+    def thresholded(output: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        inside = output["label"][:, -1:] > 0
+        mask = (probabilities(output["pred"], network.exclusive) > 0.5) & inside
+        return mask.float(), output["label"][:, :-1] * inside
+
+    def per_image(logits: Tensor, target: Tensor) -> Tensor:
+        return plan.loss.per_image(logits, target)[:, None]
+
+    def raw(output: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return output["pred"].float(), output["label"]
+
+    return SupervisedEvaluator(
+        device=torch.device(plan.device),
+        val_data_loader=loader,
+        network=network,
+        inferer=plan.inferer,
+        prepare_batch=PrepareStudentBatch(),
+        key_val_metric={"val_dice": IgniteMetricHandler(DiceMetric(ignore_empty=False), output_transform=thresholded)},
+        additional_metrics={"val_loss": IgniteMetricHandler(LossMetric(per_image), output_transform=raw)},
+        decollate=False,
+        amp=plan.amp,
+    )
+
+
+def student_trainer(
+    plan: TrainingPlan,
+    network: Student,
+    loader: DataLoader,
+    val_loader: DataLoader,
+    max_epochs: int,
+    folder: str | Path,
+    handlers: Sequence[Any] = (),
+) -> SupervisedTrainer:
+    """Return a trainer that validates each epoch, keeps the best student, stops early and resumes by default.
+
+    Several ranks (see ``labelmine.ranks``) train one student together. Each validates all of it, as that is little.
+
+    Args:
+        plan: How to train.
+        network: The student.
+        loader: Training batches; labels of unlabelled rows are filled in by one of ``handlers``.
+        val_loader: Batches of validation gold.
+        max_epochs: Epochs at most.
+        folder: Where ``best.safetensors``, ``checkpoint.pt``, ``history.csv`` and TensorBoard's files go.
+        handlers: Further handlers, attached first; those with a ``state_dict`` are part of the checkpoint.
+    """
+    parts = _parts(plan, network, loader, max_epochs, Path(folder))
+    evaluator = student_evaluator(plan, network, val_loader)
+    best = KeepBest(
+        network,
+        parts.folder / BEST_FILE,
+        metadata={"image_size": plan.image_size},
+        latest=plan.keep_epoch == "last",
+    )
+    trainer = new_trainer(parts)
+    early = EarlyStopping(plan.patience, lambda engine: -engine.state.metrics["val_loss"], trainer)
+    early.logger.setLevel(logging.WARNING)  # the progress tells of it
+    evaluator.add_event_handler(Events.COMPLETED, agree_on_metrics)
+    best.attach(evaluator)
+    evaluator.add_event_handler(Events.COMPLETED, early)
+    validating = [
+        ValidationHandler(interval=1, validator=evaluator, epoch_level=True),
+        _lr_handler(parts.scheduler, evaluator),
+        *_mlflow(plan),
+    ]
+    state = {"best": best, "early": early}
+    state |= {type(handler).__name__: handler for handler in handlers if hasattr(handler, "state_dict")}
+    first = [MeanStatistics(network), *handlers]
+    return equip(trainer, parts, validating, state, evaluator, first, shown=["val_dice"])
+
+
+def _parts(plan: TrainingPlan, network: Student, loader: DataLoader, max_epochs: int, folder: Path) -> TrainerParts:
+    if isinstance(loader.sampler, DistributedSampler):
+        loader.sampler.seed = plan.seed
+    strong = StrongView(plan.strong_view, plan.seed) if plan.strong_view else None
+    optimizer = plan.optimizer(network.parameters())
+    parallel = data_parallel(network, torch.device(plan.device))
+    return TrainerParts(
+        network=network,
+        loader=loader,
+        optimizer=optimizer,
+        scheduler=plan.scheduler(optimizer),
+        loss=plan.loss,
+        prepare_batch=PrepareStudentBatch(plan.augment, strong),
+        max_epochs=max_epochs,
+        folder=folder,
+        seed=plan.seed,
+        device=plan.device,
+        engine={"network": parallel, "inferer": plan.inferer, "amp": plan.amp},
+    )
+
+
+def _mlflow(plan: TrainingPlan) -> list[MLFlowHandler]:
+    if plan.tracking_uri is None or idist.get_rank() > 0:
+        return []
+    return [MLFlowHandler(tracking_uri=plan.tracking_uri, output_transform=loss_of)]
+
+
+def _lr_handler(scheduler: Any, evaluator: Engine) -> LrScheduleHandler:
+    """Step a schedule at each epoch's end; only one that waits for a plateau looks at the validation loss."""
+
+    def validation_loss(engine: Engine) -> tuple[float, ...]:
+        return (evaluator.state.metrics["val_loss"],) if isinstance(scheduler, ReduceLROnPlateau) else ()
+
+    return LrScheduleHandler(scheduler, print_lr=False, step_transform=validation_loss)

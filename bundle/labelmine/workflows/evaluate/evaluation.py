@@ -1,0 +1,78 @@
+"""Compare a student, or mask files, with gold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelmine.data import Item, read_label
+from labelmine.errors import DataError
+from labelmine.evaluation import ReportContext, summarise, write_metrics, write_report, write_table
+from labelmine.labelers import PromptedLabeler, build_prompted_labeler
+from labelmine.prediction import Predictor, compare
+from labelmine.run.files import METRICS_FILE
+from labelmine.teachers import Teacher, cache_metrics
+from labelmine.workflows.evaluate.task import EvaluationTask
+
+logger = logging.getLogger(__name__)
+
+
+class Evaluation:
+    """Writes ``metrics.json``, ``per_image.csv`` and ``report/``.
+
+    Args:
+        task: Folder, images and student.
+        teacher: Refines what the student finds; None: the student alone.
+    """
+
+    def __init__(self, task: EvaluationTask, teacher: Teacher | None = None) -> None:
+        """Refuse a set without gold."""
+        self.task = task
+        self.refine: PromptedLabeler | None = None
+        if teacher is not None and task.knobs.masks_dir is None:
+            self.refine = build_prompted_labeler(teacher, task.knobs, task.exclusive)
+        self.items = task.items
+
+    def examine(self) -> None:
+        """Examine all images with gold."""
+        self.task.folder.stage("evaluate", self._examine)
+
+    def _examine(self) -> None:
+        task, seed = self.task, self.task.knobs.seed
+        name, masks = ("student", self._predicted()) if task.knobs.masks_dir is None else ("masks", self._stored())
+        table = compare(masks, task.images)
+        write_table(task.folder.path / "per_image.csv", table)
+        figures = {
+            "dataset": task.images.name,
+            "seed": seed,
+            **task.images.summary,
+            name: summarise(table, seed),
+            "seconds": task.folder.seconds,
+            **cache_metrics(self.refine.teacher if self.refine else None),
+        }
+        write_metrics(task.folder.path / METRICS_FILE, figures)
+        page = write_report(task.folder.path, ReportContext(dataset=task.images.name, seed=seed, tables={name: table}))
+        logger.info("%s: Dice %.4f over %d images; %s", task.images.name, table["dice"].mean(), len(table), page.name)
+
+    def _predicted(self) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
+        predictor = Predictor(
+            self.task.predictor.student, self.task.view_size, refine=self.refine, tta=self.task.knobs.tta
+        )
+        return predictor.masks(self.items, self.task.images, desc="evaluate")
+
+    def _stored(self) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
+        images, folder = self.task.images, Path(self.task.knobs.masks_dir or "").expanduser()
+        for item in self.items:
+            yield item, read_label(item, _mask_file(folder, item), images.classes, images.slice_axis) > 0
+
+
+def _mask_file(folder: Path, item: Item) -> Path:
+    for name in (item["id"], item["group"]):
+        found = sorted(folder.glob(f"{name}.*"))
+        if found:
+            return found[0]
+    raise DataError(f"{folder.name}: no mask named {item['id']}.*; give each image with gold its mask file.")

@@ -1,0 +1,44 @@
+"""How MONAI's evaluator applies a student to a batch of views without gold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor
+
+from labelmine.labelers import PromptedLabeler
+from labelmine.networks import Student
+from labelmine.prediction import Predictor
+
+
+def prepare_views(
+    batch: Mapping[str, Any], device: torch.device | str, non_blocking: bool = False, **_: Any
+) -> tuple[Tensor, None, tuple[()], dict[str, Tensor]]:
+    """``prepare_batch`` of an evaluator without gold: images, and the padding's weight for the inferer."""
+    weight = batch["weight"].to(device, non_blocking=non_blocking)
+    return batch["image"].to(device, non_blocking=non_blocking), None, (), {"weight": weight}
+
+
+class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
+    """Probabilities (B, K, S, S) of a student, alone or refined by a teacher.
+
+    Args:
+        image_size: Side of the student's view in pixels.
+        refine: A labeler whose teacher refines what the student finds; None: the student alone.
+        tta: Whether the student answers with the mean over an image's flips and turns, see ``TestTimeAverage``.
+    """
+
+    def __init__(self, image_size: int, refine: PromptedLabeler | None = None, tta: bool = False) -> None:
+        """Keep them."""
+        super().__init__()
+        self.image_size = image_size
+        self.refine = refine
+        self.tta = tta
+
+    def __call__(self, inputs: Tensor, network: Student, *args: Any, **kwargs: Tensor) -> Tensor:
+        """Predict a batch of views; ``weight`` (B, 1, S, S) is 0 in the padding."""
+        predictor = Predictor(network, self.image_size, self.refine, self.tta)
+        return predictor.probabilities({"image": inputs, **kwargs})

@@ -1,0 +1,6 @@
+"""``configs/mine.yaml``: train on gold, label what has no gold, train on both, keep the better student."""
+
+from labelmine.workflows.mine.knobs import MineKnobs
+from labelmine.workflows.mine.mining import Mining
+
+__all__ = ["MineKnobs", "Mining"]

@@ -1,0 +1,176 @@
+"""Before anything is labelled: what held-out gold says about the labeler (``gate.json``, ``gate.csv``)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from labelmine.evaluation import write_table
+from labelmine.evaluation.summary import SIZE_FROM
+from labelmine.labelers import GatedLabeler, Labeler
+from labelmine.labelers.base import StudentNetwork
+from labelmine.labelers.gated import source_of
+from labelmine.labelers.prediction import predict
+from labelmine.progress import progress
+from labelmine.quality import (
+    AreaRange,
+    ExpectedDice,
+    Verdict,
+    area_fraction,
+    as_table,
+    blended,
+    class_dice,
+    decide,
+    trusting,
+)
+from labelmine.quality.corruption import corrupted
+from labelmine.run.files import GATE_FILE
+
+logger = logging.getLogger(__name__)
+
+Batch = Mapping[str, Any]
+MIN_EMPTY = 5  # held-out images without a label below which it cannot be told whether empty labels are right
+
+
+class GateStage:
+    """Examine a labeler on validation gold and write the verdict that ``GatedLabeler`` goes by.
+
+    A verdict that is there already stands: the run was resumed.
+
+    Args:
+        labeler: Who is examined.
+        student: The student that it will label for.
+        loader: Batches of views of validation gold.
+        references: Batches of views of training gold, for the range of areas.
+        class_names: The K classes.
+        folder: Where ``gate.json`` and ``gate.csv`` (Dice of each source by image and class) go.
+        exclusive: Whether classes exclude each other.
+        margin: By how much the labeler must beat the student; see ``labelmine.quality.decide``.
+        groups: Patient or video of an image by id; its own id where it is missing.
+        device: Where to work.
+    """
+
+    def __init__(
+        self,
+        labeler: Labeler,
+        student: StudentNetwork,
+        loader: Iterable[Batch],
+        references: Iterable[Batch],
+        class_names: Sequence[str],
+        folder: str | Path,
+        exclusive: bool = False,
+        margin: float = 0.0,
+        groups: Mapping[str, str] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Keep what is needed; nothing is asked yet."""
+        self.labeler = labeler
+        self.student = student
+        self.loader = loader
+        self.references = references
+        self.class_names = tuple(class_names)
+        self.folder = Path(folder).expanduser()
+        self.exclusive = exclusive
+        self.margin = margin
+        self.groups = groups or {}
+        self.device = torch.device(device)
+
+    def __call__(self) -> None:
+        """Compare, calibrate and write."""
+        path = self.folder / GATE_FILE
+        if path.is_file():
+            return
+        batches = [self._moved(batch) for batch in self.loader]
+        prepare = getattr(self.labeler, "prepare", None)
+        if prepare is not None:
+            prepare(self.student)
+        known = [image_id for batch in batches for image_id in batch["id"] if self._knows(image_id)]
+        area_range = AreaRange.of(mask for batch in [*self.references, *batches] for mask in batch["label"].cpu())
+        table = self._compare(batches) if known else None
+        if table is not None:
+            write_table(self.folder / "gate.csv", table)
+            gate = decide(table, self.class_names, SIZE_FROM, self.margin)
+        else:
+            gate = trusting(self.class_names, SIZE_FROM)
+        verdict = Verdict(gate=gate, expected_dice=None, area_range=area_range, source=source_of(self.labeler))
+        if known:
+            learnt, empty_dice = self._calibrate(batches, verdict)
+        else:
+            learnt, empty_dice = self._calibrate_by_corruption(batches, verdict), 0.0
+        replace(verdict, expected_dice=learnt, empty_dice=empty_dice).save(path)
+        logger.info("gate: %s", gate.sentence())
+        if gate.chosen == {"student"}:
+            logger.warning("gate: the labeler does not help on held-out gold; the student's own masks take its place.")
+        if learnt is None or learnt.calibration is None:
+            logger.warning("gate: too little held-out gold to calibrate scores; labels keep the labeler's own.")
+        else:
+            logger.info("gate: expected Dice %s", learnt.calibration.summary())
+
+    def _knows(self, image_id: str) -> bool:
+        """Whether the labeler has an answer to any image at all (recorded labels do not)."""
+        knows = getattr(self.labeler, "knows", None)
+        return True if knows is None else bool(knows(image_id))
+
+    def _compare(self, batches: Sequence[Batch]) -> pd.DataFrame:
+        """Return a row per image and class: area of the student's mask, and Dice of each source."""
+        rows: list[dict[str, Any]] = []
+        for batch in progress(batches, "gate", "batch"):
+            probability = predict(self.student, batch, self.exclusive)
+            answer = self.labeler(batch, self.student)
+            masks = {
+                "student": probability,
+                "labeler": answer.mask,
+                "blend": blended(answer.mask, probability, self.exclusive),
+            }
+            dice = {name: class_dice(mask, batch["label"]) for name, mask in masks.items()}
+            area = area_fraction(probability, batch["weight"] > 0)
+            for b, image_id in enumerate(batch["id"]):
+                for k, name in enumerate(self.class_names):
+                    scores = {source: float(values[b, k]) for source, values in dice.items()}
+                    rows.append({"id": image_id, "class": name, "area": float(area[b, k]), **scores})
+        return pd.DataFrame(rows)
+
+    def _calibrate(self, batches: Sequence[Batch], verdict: Verdict) -> tuple[ExpectedDice | None, float]:
+        """Learn from the labels that the gated labeler gives to gold images; also how often empty ones are right."""
+        gated = GatedLabeler(self.labeler, verdict, self.exclusive, min_score=0.0)
+        signals, dice, groups = [], [], []
+        empty: list[float] = []
+        for batch in batches:
+            label = gated(batch, self.student)
+            found = (label.mask > 0.5).flatten(1).any(1)
+            signals.append({name: value[found] for name, value in label.signals.items()})
+            right = class_dice(label.mask, batch["label"]).mean(1)
+            dice.append(right[found])
+            empty += (~(batch["label"] > 0.5).flatten(1).any(1))[~found].float().tolist()
+            groups += [self._group(i) for i, f in zip(batch["id"], found.tolist(), strict=True) if f]
+        return _fit(signals, dice, groups), float(np.mean(empty)) if len(empty) >= MIN_EMPTY else 0.0
+
+    def _calibrate_by_corruption(self, batches: Sequence[Batch], verdict: Verdict) -> ExpectedDice | None:
+        """Learn from gold masks made worse in known ways, as the labeler has no answer on these images."""
+        probability = torch.cat([predict(self.student, batch, self.exclusive) for batch in batches])
+        gold = torch.cat([batch["label"] for batch in batches])
+        ids = [image_id for batch in batches for image_id in batch["id"]]
+        made = list(corrupted(gold.cpu().numpy() > 0.5))
+        index = torch.tensor([n for n, _ in made])
+        labels = torch.from_numpy(np.stack([label for _, label in made])).float().to(gold.device)
+        signals = verdict.signals(labels, probability[index], {})
+        return _fit([signals], [class_dice(labels, gold[index]).mean(1)], [self._group(ids[n]) for n, _ in made])
+
+    def _group(self, image_id: str) -> str:
+        return self.groups.get(image_id, image_id)
+
+    def _moved(self, batch: Batch) -> dict[str, Any]:
+        return {key: value.to(self.device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+
+
+def _fit(signals: Sequence[dict[str, Tensor]], dice: Sequence[Tensor], groups: Sequence[str]) -> ExpectedDice | None:
+    joined = {name: torch.cat([part[name] for part in signals]) for name in signals[0]} if signals else {}
+    return ExpectedDice.fit(as_table(joined), torch.cat(list(dice)).cpu().numpy(), groups)

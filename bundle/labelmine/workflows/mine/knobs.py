@@ -1,0 +1,32 @@
+"""The knobs of ``configs/mine.yaml``."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Interval
+
+from labelmine.run.knobs import Count, GoldKnobs, NotNegative, Share, TrustKnobs
+from labelmine.training.task import TaskKnobs
+
+
+class MineKnobs(GoldKnobs, TaskKnobs, TrustKnobs):
+    """All of them; the groups say what for."""
+
+    workflow: ClassVar[str] = "mine"
+
+    corrections: str | None
+    gate_margin: Annotated[float, Interval(ge=0, lt=1)]
+    pseudo_weight: Share
+    strong_view: Share
+    gold_share: Annotated[float, Interval(gt=0, le=1)]
+    review_budget: NotNegative
+    review_diversity: Share
+    schedule: Literal["one_time", "continuous"]
+    start_from: Literal["new", "supervised"]
+    relabel_every: Count
+    warm_up: NotNegative
+    ramp_up: NotNegative
+    soft_labels: bool
+    ema_decay: Annotated[float, Interval(ge=0, lt=1)]
+    num_workers: NotNegative

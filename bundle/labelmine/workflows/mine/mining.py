@@ -1,0 +1,143 @@
+"""The main job: its methods are the stages that ``configs/mine.yaml`` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from labelmine.data import Item, LabelStore
+from labelmine.handlers import InFiles, PseudoLabeling
+from labelmine.labelers import Labeler, build_trusted_labeler
+from labelmine.networks import Student
+from labelmine.prediction import SavedStudent, best_student
+from labelmine.run.files import GATE_FILE, LABELS_FOLDER, MINED, SUPERVISED
+from labelmine.training import TrainingPlan, TrainingTask
+from labelmine.transforms import StudentView
+from labelmine.workflows.mine.conclusion import conclude
+from labelmine.workflows.mine.gate import GateStage
+from labelmine.workflows.mine.knobs import MineKnobs
+from labelmine.workflows.mine.relabeling import relabeling_handlers
+
+
+class Mining:
+    """Train a student on gold, label with it, train another on gold and labels, keep the better one.
+
+    A stage that is finished is not done again.
+
+    Args:
+        task: Folder and images.
+        labeler: Who labels, unless the gate finds that the student does it better.
+        training: How both students are trained.
+    """
+
+    def __init__(self, task: TrainingTask[MineKnobs], labeler: Labeler, training: TrainingPlan) -> None:
+        """Keep what is needed; nothing is done yet."""
+        self.task = task
+        self.knobs = task.knobs
+        self.labeler = labeler
+        self.training = training
+        self.path = task.folder.path
+
+    def train_supervised(self) -> None:
+        """Train the first student, on gold alone."""
+        self.task.train(SUPERVISED, self.training, self.task.new_student(), self.task.images.train)
+
+    def examine_labeler(self) -> None:
+        """Let validation gold say who labels better, the labeler or the student."""
+        if self.knobs.gate:
+            self.task.folder.stage("gate", self._gate())
+
+    def label_once(self) -> None:
+        """Label all images without gold, by the first student, before the second is trained (``one_time``)."""
+        if self.knobs.schedule == "one_time":
+            self.task.folder.stage("label", self.labeling.label_all)
+
+    def train_mined(self) -> None:
+        """Train the second student, on gold and pseudo labels."""
+        self.task.folder.stage(MINED, self._train_mined)
+
+    def label_at_last(self) -> None:
+        """Label all images without gold, by the second student, after its training (``continuous``)."""
+        if self.knobs.schedule == "continuous":
+            self.task.folder.stage("label", self.labeling.label_all)
+
+    def conclude(self) -> None:
+        """Keep the better student, examine both on gold test, write labels, figures and report."""
+        self.task.folder.stage("evaluate", lambda: conclude(self.task, self.store, self.prompter, self.labeler.teacher))
+
+    @cached_property
+    def trusted_labeler(self) -> Labeler:
+        """Who labels in the end: the gate's choice, or the labeler as it is."""
+        verdict = self.path / GATE_FILE if self.knobs.gate else None
+        return build_trusted_labeler(self.labeler, verdict, self.knobs, self.task.exclusive)
+
+    @cached_property
+    def prompter(self) -> SavedStudent:
+        """The student that prompts when labels go into files."""
+        stage = SUPERVISED if self.knobs.schedule == "one_time" else MINED
+        return SavedStudent(self.path / stage, self.knobs.device, self.knobs.tta)
+
+    @cached_property
+    def store(self) -> LabelStore:
+        """Pseudo labels in files."""
+        images = self.task.images
+        return LabelStore(self.path / LABELS_FOLDER, images.classes, images.root, images.slice_axis)
+
+    @cached_property
+    def labeling(self) -> PseudoLabeling:
+        """Labels all images without gold, into files."""
+        images = self.task.images
+        rest = self.store.unfinished(images.unlabeled)
+        return PseudoLabeling(
+            self.trusted_labeler,
+            self.prompter,
+            self.task.batches(rest, cache=False, shuffle=False, num_workers=self.knobs.num_workers),
+            pseudo_weight=self.knobs.pseudo_weight,
+            memory=InFiles(
+                self.store,
+                images.unlabeled,
+                StudentView(self.task.view_size),
+                self.prompter.sha256,
+                self.knobs.tta,
+            ),
+            device=self.knobs.device,
+        )
+
+    def _gate(self) -> GateStage:
+        task = self.task
+        return GateStage(
+            self.labeler,
+            SavedStudent(self.path / SUPERVISED, self.knobs.device, self.knobs.tta),
+            loader=task.val_loader,
+            references=task.references,
+            class_names=task.images.classes.names,
+            groups=task.images.groups,
+            folder=self.path,
+            exclusive=task.exclusive,
+            margin=self.knobs.gate_margin,
+            device=self.knobs.device,
+        )
+
+    def _train_mined(self) -> None:
+        knobs, network = self.knobs, self._second_student()
+        loader = self.task.batches(self._items(), steps=knobs.steps_per_epoch, gold_share=knobs.gold_share)
+        handlers = self._handlers(network)
+        self.task.trainer(MINED, self.training, network, loader, handlers).run()
+
+    def _second_student(self) -> Student:
+        if self.knobs.start_from == "new":
+            return self.task.new_student()
+        return best_student(self.path / SUPERVISED, self.knobs.device)
+
+    def _items(self) -> list[Item]:
+        """Gold, and the unlabelled images that have an accepted label (``one_time``) or may get one."""
+        images = self.task.images
+        if self.knobs.schedule == "one_time":
+            return images.train + self.store.accepted_items(images.unlabeled)
+        return images.train + images.unlabeled
+
+    def _handlers(self, network: Student) -> Sequence[Any]:
+        if self.knobs.schedule == "one_time":
+            return [self.labeling]
+        return relabeling_handlers(self.task, self.trusted_labeler, network, self.path / MINED)

@@ -1,0 +1,57 @@
+"""The workflow of ``configs/replay.yaml``."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from labelmine.labelers import Labeler
+from labelmine.run.folder import RunFolder
+from labelmine.run.knobs import CacheKnobs, Count, ImageKnobs, RunKnobs
+from labelmine.teachers import Teacher, build_cached_teacher
+from labelmine.workflows.replay.recorded_run import open_run
+from labelmine.workflows.replay.replay import Replay
+
+
+class ReplayKnobs(RunKnobs, ImageKnobs, CacheKnobs):
+    """The knobs of ``configs/replay.yaml``."""
+
+    workflow: ClassVar[str] = "replay"
+
+    run_dir: str
+    ids: list[str] | str | None
+    strict: bool
+    model_dir: str | None
+    exclusive: bool | None
+    batch_size: Count
+
+
+class Replaying:
+    """Make the labels of a run again, and compare.
+
+    Args:
+        knobs: Of the workflow.
+        teacher: Of the run; None: it had none.
+        again: The run's labeler, for labels that prompts alone do not tell.
+    """
+
+    def __init__(self, knobs: ReplayKnobs, teacher: Teacher | None, again: Labeler | None = None) -> None:
+        """Open the run."""
+        run = open_run(
+            knobs.run_dir, knobs.dataset_dir, knobs.model_dir, knobs.window, knobs.slice_axis, knobs.exclusive
+        )
+        cached = build_cached_teacher(teacher, knobs.embedding_cache, knobs.cache_gb) if teacher else None
+        self.folder = RunFolder(knobs.output_dir, knobs.settings, knobs.workflow)
+        self._replay = Replay(
+            run,
+            cached,
+            knobs.output_dir,
+            ids=knobs.ids,
+            again=again,
+            strict=knobs.strict,
+            batch_size=knobs.batch_size,
+            device=knobs.device,
+        )
+
+    def replay(self) -> None:
+        """Replay all labels, or those that were named."""
+        self.folder.stage("write", self._replay)

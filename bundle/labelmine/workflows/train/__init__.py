@@ -1,0 +1,5 @@
+"""``configs/train.yaml``: a student on gold alone."""
+
+from labelmine.workflows.train.training import SupervisedTraining, TrainKnobs
+
+__all__ = ["SupervisedTraining", "TrainKnobs"]

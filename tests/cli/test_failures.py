@@ -1,0 +1,83 @@
+"""How commands end that could not end well."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import click
+import pytest
+
+from labelmine.cli.failures import one_line, reported
+from labelmine.errors import ConfigError
+
+
+def wrapped(cause: Exception, times: int = 2) -> Exception:
+    """What MONAI makes of an error."""
+    for _ in range(times):
+        error = RuntimeError("Failed to evaluate ConfigExpression: \n{'...'}")
+        error.__cause__ = cause
+        cause = error
+    return cause
+
+
+def stop_by(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+    signal.pause()
+
+
+def test_a_labelmine_error_is_found_beneath_what_wraps_it() -> None:
+    assert one_line(wrapped(ConfigError("expected this,\n got that"))) == "ConfigError: expected this, got that"
+
+
+def test_other_errors_are_named_with_the_way_to_their_traceback() -> None:
+    hint = " (run again with --debug for the traceback)"
+    assert one_line(wrapped(KeyError("a"))) == f"KeyError: 'a'{hint}"
+    assert one_line(ValueError()) == f"ValueError{hint}"
+    told = RuntimeError("out of memory")
+    told.__cause__ = KeyError("a")
+    assert one_line(told) == f"RuntimeError: out of memory{hint}", "only MONAI's own wrapping is taken off"
+    assert one_line(KeyError("a"), debug=True) == "KeyError: 'a'"
+
+
+def test_an_error_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(click.exceptions.Exit) as caught, reported(debug=False):
+        raise wrapped(ConfigError("expected this"))
+    assert caught.value.exit_code == 1
+    assert capsys.readouterr() == ("", "ConfigError: expected this\n")
+
+
+def test_debug_shows_the_traceback_above_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(click.exceptions.Exit), reported(debug=True):
+        raise wrapped(ConfigError("expected this"))
+    said = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in said
+    assert "RuntimeError: Failed to evaluate" in said
+    assert said.splitlines()[-1] == "ConfigError: expected this"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_stop_says_how_to_go_on(
+    number: signal.Signals, status: int, resumes: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(click.exceptions.Exit) as caught, reported(debug=False, resumes=resumes):
+        stop_by(number)
+    assert caught.value.exit_code == status
+    line = "the same command goes on where it stopped" if resumes else "the same command starts anew"
+    assert capsys.readouterr().err == f"stopped; {line}\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_interrupted_expression_of_a_config_ends_with_the_status() -> None:
+    code = (
+        "import os, signal, sys, click\n"
+        "from labelmine.cli.failures import reported\n"
+        "try:\n"
+        "    with reported(debug=False): eval('os.kill(os.getpid(), signal.SIGINT) or signal.pause()')\n"
+        "except click.exceptions.Exit as end: sys.exit(end.exit_code)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 130
