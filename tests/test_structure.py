@@ -29,9 +29,9 @@ MAY_IMPORT = {
     "studies": "data evaluation",
     "synthesis": "data evaluation networks",
     "report": "data evaluation studies synthesis",
-    "labelers": "data networks prompts quality run teachers transforms",
+    "labelers": "data networks prompts quality teachers transforms",
     "handlers": "data labelers networks quality transforms",
-    "training": "data exchange handlers labelers losses networks pretrain run teachers transforms",
+    "training": "data handlers labelers losses networks pretrain run teachers transforms",
     "prediction": "data evaluation labelers networks run training transforms",
     "review": "data exchange labelers prediction prompts quality run teachers",
     "workflows": (
