@@ -37,6 +37,7 @@ from labelmine.errors import ConfigError
 from labelmine.handlers import EpochSeed, History, KeepBest, Resume
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student, probabilities
+from labelmine.ranges import check_number
 from labelmine.transforms import BatchAugment, StrongView, StudentView
 from labelmine.workflows.parallel import RANK_STRIDE, MeanStatistics, agree_on_metrics, data_parallel
 
@@ -73,7 +74,16 @@ def student_loader(
         gold_share: Expected fraction of gold in a batch of gold and pseudo labels, or made pairs; None: as the set is.
             Draws with replacement.
         num_workers: Processes that load; 0 is fastest while views are cached.
+
+    Raises:
+        ConfigError: When a knob is out of its range.
     """
+    check_number("batch_size", batch_size, 1, whole=True)
+    check_number("num_workers", num_workers, 0, whole=True)
+    if steps is not None:
+        check_number("steps_per_epoch", steps, 1, whole=True, hint="or null for one pass over the set")
+    if gold_share is not None:
+        check_number("gold_share", gold_share, 0, 1)
     sampler: Sampler[int] | None = None
     samples = steps * batch_size if steps else math.ceil(len(dataset) / idist.get_world_size())
     if shuffle and gold_share is not None:
@@ -140,7 +150,9 @@ class TrainingPlan:
     tracking_uri: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be kept."""
+        """Check the knobs."""
+        check_number("patience", self.patience, 1, whole=True)
+        check_number("strong_view", self.strong_view, 0, 1)
         if self.keep_epoch not in ("best", "last"):
             raise ConfigError(f"keep_epoch: expected 'best' or 'last'. Got: '{self.keep_epoch}'")
 
@@ -240,14 +252,18 @@ def student_trainer(
         max_epochs: Epochs at most.
         folder: Where ``best.safetensors``, ``checkpoint.pt``, ``history.csv`` and TensorBoard's files go.
         handlers: Further handlers, attached first; those with a ``state_dict`` are part of the checkpoint.
+
+    Raises:
+        ConfigError: When a knob is out of its range.
     """
+    check_number("max_epochs", max_epochs, 1, whole=True)
     where = Path(folder)
     strong = StrongView(plan.strong_view, plan.seed) if plan.strong_view else None
     prepare = PrepareStudentBatch(plan.augment, strong)
     if isinstance(loader.sampler, DistributedSampler):
         loader.sampler.seed = plan.seed
     parallel = data_parallel(network, torch.device(plan.device))
-    optimizer = plan.optimizer(network.parameters())
+    optimizer = _optimizer(plan, network)
     scheduler = plan.scheduler(optimizer)
     evaluator = student_evaluator(plan, network, val_loader)
     trainer = SupervisedTrainer(
@@ -306,6 +322,14 @@ def learning_rate_schedule(
     if name == "cosine":
         return CosineAnnealingLR(optimizer, T_max=max_epochs)
     return ReduceLROnPlateau(optimizer, patience=3, factor=0.5, min_lr=1e-7)
+
+
+def _optimizer(plan: TrainingPlan, network: Student) -> torch.optim.Optimizer:
+    """Make the optimizer; what torch says of its knobs is said as our own error."""
+    try:
+        return plan.optimizer(network.parameters())
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"learning_rate: expected a number above 0 that the optimizer takes. Got: {error}") from error
 
 
 def _lr_handler(scheduler: Any, evaluator: Engine) -> LrScheduleHandler:
