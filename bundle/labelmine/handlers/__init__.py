@@ -9,6 +9,7 @@ from labelmine.handlers.label_quality import LabelQuality
 from labelmine.handlers.mask_saver import MaskSaver
 from labelmine.handlers.pseudo_labeling import PseudoLabeling
 from labelmine.handlers.resume import Resume
+from labelmine.handlers.schedule import Schedule
 
 __all__ = [
     "EmaStudent",
@@ -22,5 +23,6 @@ __all__ = [
     "MaskSaver",
     "PseudoLabeling",
     "Resume",
+    "Schedule",
     "read_history",
 ]

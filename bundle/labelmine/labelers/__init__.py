@@ -1,14 +1,16 @@
 """Labelers: interchangeable sources of pseudo labels."""
 
 from labelmine.labelers.base import Labeler, PseudoLabel
+from labelmine.labelers.features import FeatureMap
 from labelmine.labelers.gated import GatedLabeler
 from labelmine.labelers.prompted import PromptedLabeler
 from labelmine.labelers.recorded import RecordedLabeler
-from labelmine.labelers.reference import ReferenceLabeler
+from labelmine.labelers.reference import ReferenceLabeler, Vote
 from labelmine.labelers.refusal import Reason, Refusal
 from labelmine.labelers.self_training import SelfLabeler
 
 __all__ = [
+    "FeatureMap",
     "GatedLabeler",
     "Labeler",
     "PromptedLabeler",
@@ -18,4 +20,5 @@ __all__ = [
     "ReferenceLabeler",
     "Refusal",
     "SelfLabeler",
+    "Vote",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from labelmine.data import ImageSet, Item, LabelStore, read_label
 from labelmine.errors import ConfigError
-from labelmine.handlers import EmaStudent, LabelQuality, PseudoLabeling
+from labelmine.handlers import EmaStudent, LabelQuality, PseudoLabeling, Schedule
 from labelmine.labelers import Labeler
 from labelmine.networks import IndirectStudent, Student, TestTimeAverage
 from labelmine.transforms import StudentView
@@ -86,13 +86,9 @@ def mined_handlers(
     images: ImageSet,
     image_size: int,
     folder: str,
-    schedule: Literal["one_time", "continuous"] = "one_time",
-    relabel_every: int = 1,
-    warm_up: int = 0,
+    schedule: Schedule,
     ema_decay: float = 0.0,
     pseudo_weight: float = 1.0,
-    ramp_up: int = 0,
-    soft: bool = False,
 ) -> list[Any]:
     """Return the handlers that put pseudo labels into the second training.
 
@@ -103,15 +99,11 @@ def mined_handlers(
         images: The image set; where gold was set aside, labels are compared with it.
         image_size: Side of the view in pixels.
         folder: Where ``label_history.csv`` goes.
-        schedule: See ``PseudoLabeling``.
-        relabel_every: See ``PseudoLabeling``.
-        warm_up: See ``PseudoLabeling``.
+        schedule: When images are labelled.
         ema_decay: Decay of the moving average that prompts in the student's place; 0: the student itself.
         pseudo_weight: See ``PseudoLabeling``.
-        ramp_up: See ``PseudoLabeling``.
-        soft: See ``PseudoLabeling``.
     """
-    if schedule == "one_time":
+    if not schedule.continuous:
         return [labeling]
     quality = LabelQuality(Path(folder) / LABEL_HISTORY, hidden_gold(images, image_size))
     average = [EmaStudent(network, ema_decay)] if ema_decay else []
@@ -120,10 +112,6 @@ def mined_handlers(
         average[0].ema_model if average else network,
         schedule=schedule,
         pseudo_weight=pseudo_weight,
-        relabel_every=relabel_every,
-        warm_up=warm_up,
-        ramp_up=ramp_up,
-        soft=soft,
         observers=[quality.observe],
     )
     return [relabeling, *average, quality]
