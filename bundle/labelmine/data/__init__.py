@@ -12,7 +12,8 @@ from labelmine.data.loading import LoadedItem, LoadItem, read_label
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.png import encode_png
 from labelmine.data.reading import read_image, read_mask
-from labelmine.data.sources import SetAside, find_items
+from labelmine.data.set_aside import SetAside
+from labelmine.data.sources import find_items
 from labelmine.data.splits import split_items
 
 __all__ = [

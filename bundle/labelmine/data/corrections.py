@@ -24,7 +24,7 @@ from labelmine.data.picture_volumes import read_picture_volume
 from labelmine.data.png import encode_png
 from labelmine.data.reading import read_image, read_mask
 from labelmine.data.seg_nrrd import read_seg_nrrd
-from labelmine.data.sources import SetAside
+from labelmine.data.set_aside import SetAside
 from labelmine.data.written_files import WrittenFiles
 from labelmine.errors import DataError
 

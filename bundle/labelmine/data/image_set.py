@@ -15,7 +15,8 @@ from labelmine.data.intensities import Window
 from labelmine.data.items import Item, Split
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.reading import read_image
-from labelmine.data.sources import SetAside, find_items, log_set_aside
+from labelmine.data.set_aside import SetAside, log_set_aside
+from labelmine.data.sources import find_items
 from labelmine.data.split_file import SPLIT_FILE_NAME, adopt_split, load_split, save_split
 from labelmine.data.splits import check_fractions, split_items
 from labelmine.errors import ConfigError

@@ -23,7 +23,7 @@ from labelmine.data.intensities import Window
 from labelmine.data.items import Item
 from labelmine.data.loading import check_same_size, encode_mask, read_stored_mask
 from labelmine.data.reading import read_image
-from labelmine.data.sources import SetAside, keep_first, log_set_aside, relative_name
+from labelmine.data.set_aside import SetAside, keep_first, log_set_aside, relative_name
 from labelmine.errors import DataError
 
 logger = logging.getLogger(__name__)

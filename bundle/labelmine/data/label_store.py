@@ -37,7 +37,7 @@ from labelmine.data.headers import NIFTI_SUFFIXES
 from labelmine.data.items import Item
 from labelmine.data.label_volumes import write_label_volumes
 from labelmine.data.png import encode_png
-from labelmine.data.sources import relative_name
+from labelmine.data.set_aside import relative_name
 from labelmine.errors import DataError
 
 logger = logging.getLogger(__name__)
