@@ -19,12 +19,15 @@ from labelmine.data.headers import NIFTI_SUFFIXES, file_kind, without_suffix
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item
 from labelmine.data.label_volumes import volume_id
-from labelmine.data.loading import check_same_size, encode_mask, read_stored_mask
+from labelmine.data.loading import encode_mask, read_mask_of
+from labelmine.data.mask_position import check_size
+from labelmine.data.masks_elsewhere import classes_elsewhere
 from labelmine.data.picture_volumes import read_picture_volume
 from labelmine.data.png import encode_png
-from labelmine.data.reading import read_image, read_mask
+from labelmine.data.reading import read_image
 from labelmine.data.seg_nrrd import read_seg_nrrd
 from labelmine.data.set_aside import SetAside
+from labelmine.data.stored_masks import read_mask
 from labelmine.data.written_files import WrittenFiles
 from labelmine.errors import DataError
 
@@ -267,11 +270,10 @@ def _final(path: Path, classes: ClassMap, item: Item, size: tuple[int, int]) -> 
 
 def _stored(classes: ClassMap, slice_axis: int, path: Path, item: Item, _size: tuple[int, int]) -> NDArray[np.bool_]:
     """Read a mask as those in ``masks/`` of an image set are."""
-    values = read_stored_mask(item, path, classes, slice_axis)
-    if not np.isfinite(values).all() or (values < 0).any():
-        raise DataError("mask holds negative or missing values; expected 0 for background and up")
-    mask = encode_mask(values, path, classes)
-    foreign = sorted(map(str, classes.foreign_values(values)))
+    classes = classes_elsewhere(classes, [(item, path)], slice_axis)
+    stored = read_mask_of(item, path, classes, slice_axis)
+    mask = encode_mask(stored, path, classes)
+    foreign = sorted(map(str, classes.foreign_values(stored.values)))
     if foreign:
         named = dict(zip(classes.names, classes.values or (), strict=False))
         raise DataError(f"mask holds {', '.join(foreign[:5])}, which no class names; classes: {named}")
@@ -291,7 +293,7 @@ def _by_class(masks: Mapping[str, NDArray[np.bool_]], classes: ClassMap, size: t
 def _checked(found: _Found, item: Item, window: Window | None, slice_axis: int) -> NDArray[np.bool_]:
     image = read_image(item, window, slice_axis)
     mask = found.read(item, (image.shape[0], image.shape[1]))
-    check_same_size(mask, image, found.file)
+    check_size(mask.shape[1:], image.shape[:2], found.file)
     return mask
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from labelmine.data.classes import ClassMap, ClassSpec
 from labelmine.data.corrections import Corrections, place_corrections, read_corrections
 from labelmine.data.duplicates import Pair, near_duplicates
+from labelmine.data.findings import Finding
 from labelmine.data.integrity import CheckedItems, check_items, write_quarantine
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item, Split
@@ -42,6 +43,7 @@ class ImageSet:
         summary: Counts: ``n_gold`` (training), ``n_gold_val``, ``n_gold_test``, ``n_unlabeled``, ``n_held_out``
             (no gold, but of a validation or test group), ``n_quarantined``, ``n_near_duplicate_pairs``,
             ``n_empty_masks``, and ``n_corrected`` where corrections were given.
+        findings: What was assumed while the set was read.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ImageSet:
     window: Window | None
     slice_axis: int
     summary: dict[str, int]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def train(self) -> list[Item]:
@@ -164,6 +167,7 @@ def prepare_image_set(
         window=window,
         slice_axis=slice_axis,
         summary=_summary(items, checked, pairs, corrected),
+        findings=checked.findings,
     )
     logger.info("%s: %s", image_set.name, ", ".join(f"{key} {value}" for key, value in image_set.summary.items()))
     return image_set

@@ -73,7 +73,7 @@ class RecordedLabeler:
         one_class_limit: float | None = None,
         slice_axis: int = -1,
     ) -> None:
-        """Check the knobs and look the files up; no mask is read yet."""
+        """Check the knobs and look the files up."""
         if masks_dir is None:
             raise ConfigError("masks_dir: expected the folder of the recorded masks; give it by --masks_dir DIR")
         if not 0 <= min_score <= 1:

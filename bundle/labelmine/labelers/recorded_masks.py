@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from labelmine.data import ClassMap, Item, read_label
 from labelmine.data.headers import file_kind, without_suffix
+from labelmine.data.masks_elsewhere import classes_elsewhere
 from labelmine.errors import DataError
 
 SCORE_COLUMNS = ("id", "score")
@@ -32,9 +33,8 @@ class RecordedMasks:
     """
 
     def __init__(self, folder: Path, classes: ClassMap, items: Sequence[Item] = (), slice_axis: int = -1) -> None:
-        """List the files; none is read yet."""
+        """List the files, and look at some to tell their levels."""
         self.folder = folder
-        self.classes = classes
         self.slice_axis = slice_axis
         self._files = _find_masks(folder)
         self._items = {item["id"]: item for item in items}
@@ -43,6 +43,9 @@ class RecordedMasks:
                 f"masks_dir: none of the {len(self._files)} masks in {folder.name}/ belongs to an image: expected "
                 f"names like {next(iter(self._items))!r}, got {next(iter(self._files))!r}; name masks like their images"
             )
+        names = list(self._items) or list(self._files)
+        found = [(self._item(name), path) for name in names if (path := self._file(name)) is not None]
+        self.classes = classes_elsewhere(classes, found, slice_axis)
 
     def __contains__(self, image_id: str) -> bool:
         """Whether there is a mask of an image."""
@@ -57,8 +60,10 @@ class RecordedMasks:
         path = self._file(image_id)
         if path is None:
             return None
-        item = self._items.get(image_id) or Item(id=image_id, image="", group=image_id)
-        return read_label(item, path, self.classes, self.slice_axis)
+        return read_label(self._item(image_id), path, self.classes, self.slice_axis)
+
+    def _item(self, image_id: str) -> Item:
+        return self._items.get(image_id) or Item(id=image_id, image="", group=image_id)
 
     def _file(self, image_id: str) -> Path | None:
         """The mask of the image's own name, or the volume that its slice belongs to."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from labelmine.data import ClassMap, ImageSet, Item, LabelStore, read_label, write_phantom_set
 from labelmine.data.image_set import QUARANTINE_FILE_NAME, find_and_check, root_of
+from labelmine.data.masks_elsewhere import classes_elsewhere
 from labelmine.errors import DataError
 from labelmine.evaluation import ReportContext, summarise, write_metrics, write_report, write_table
 from labelmine.labelers import PromptedLabeler
@@ -65,7 +66,8 @@ def find_images(
     known = classes if classes is not None else _numbered(class_names)
     checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, known, window, slice_axis)
     summary = {"n_images": len(checked.items), "n_quarantined": len(checked.set_aside)}
-    return ImageSet(source.stem, root_of(source), checked.items, checked.classes, window, slice_axis, summary)
+    root, items, found = root_of(source), checked.items, checked.findings
+    return ImageSet(source.stem, root, items, checked.classes, window, slice_axis, summary, found)
 
 
 def unfinished(items: Sequence[Item], done: set[str]) -> list[Item]:
@@ -179,9 +181,10 @@ class Examination:
         logger.info("%s: Dice %.4f over %d images; %s", self.images.name, table["dice"].mean(), len(table), page.name)
 
     def _stored(self) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
-        for item in self.items:
-            path = _mask_file(self.masks_dir or Path(), item)
-            yield item, read_label(item, path, self.images.classes, self.images.slice_axis) > 0
+        files = [(item, _mask_file(self.masks_dir or Path(), item)) for item in self.items]
+        classes = classes_elsewhere(self.images.classes, files, self.images.slice_axis)
+        for item, path in files:
+            yield item, read_label(item, path, classes, self.images.slice_axis) > 0
 
 
 def _test_ids(split_file: str) -> set[str]:

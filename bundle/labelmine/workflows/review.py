@@ -137,8 +137,7 @@ def review_run(
     known = folder / "labels" / "classes.json"
     if not known.is_file():
         raise DataError(f"{folder.name}: has no labels/; give --labels_dir the output folder of a mine or label run")
-    content = json.loads(known.read_text(encoding="utf-8"))
-    classes = ClassMap(tuple(content["names"]), _values(content["values"]))
+    classes = ClassMap.from_json(json.loads(known.read_text(encoding="utf-8")))
     source = dataset_dir if dataset_dir is not None else _phantoms(folder)
     images = find_images(source, str(folder / "labels" / REVIEW_FOLDER), classes, window=window, slice_axis=slice_axis)
     images.items[:] = _as_in_run(images.items, folder / SPLIT_FILE_NAME)
@@ -175,11 +174,6 @@ def _phantoms(folder: Path) -> str:
     if not path.is_file():
         raise DataError(f"{folder.name}: was no run on phantoms; give --dataset_dir the images that it labelled")
     return str(path)
-
-
-def _values(values: Sequence[Any] | None) -> Any:
-    """Class values as a ``ClassMap`` has them: JSON knows no tuples."""
-    return None if values is None else tuple(tuple(v) if isinstance(v, list) else v for v in values)
 
 
 def _table(
