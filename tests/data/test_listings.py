@@ -17,9 +17,9 @@ def write(path: Path, content: str | dict) -> Path:
 def test_csv(tmp_path):
     text = "id,image,label,group,split,age\nx,im/a.png,gold/a.png,p1,train,61\n,im/b.nii.gz,,,,\n"
     first, second = read_listing(write(tmp_path / "set.csv", text))
-    assert (first.id, first.image, first.label) == ("x", tmp_path / "im/a.png", tmp_path / "gold/a.png")
+    assert (first.id, first.image, first.labels) == ("x", tmp_path / "im/a.png", (tmp_path / "gold/a.png",))
     assert (first.group, first.split) == ("p1", "train")
-    assert (second.id, second.label, second.group, second.split) == ("im/b", None, None, None)
+    assert (second.id, second.labels, second.group, second.split) == ("im/b", (), None, None)
 
 
 def test_csv_of_spreadsheets(tmp_path):

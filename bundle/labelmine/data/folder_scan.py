@@ -63,7 +63,8 @@ def scan_folder(folder: Path, mask_pattern: MaskPattern | None, findings: Findin
     files = [path for path, kind in kinds.items() if kind is not None]
     paired = pair_by_pattern(files, mask_pattern) if mask_pattern else pair_by_names(files, folder.name)
     dicom = {path for path, kind in kinds.items() if kind == "dicom"}
-    scan = Scan(folder, _entries(folder, paired, dicom, findings), files=found.files, is_told=mask_pattern is not None)
+    scan = Scan(folder, _entries(folder, paired, dicom, findings), files=found.files)
+    scan.is_told = mask_pattern is not None or bool(paired.patterns)
     scan.frame_masks = {name: folder / path for path, name in paired.unpaired.items() if path not in dicom}
     for name, path in [(i.id, p) for i in paired.images for p in i.masks] + [
         (n, p) for p, n in paired.unpaired.items()

@@ -174,8 +174,9 @@ def _note_assumptions(good: Sequence[_Opened], classes: ClassMap, findings: Find
 
 def _refuse_none_left(good: Sequence[_Opened], aside: Sequence[SetAside], quarantine: Path) -> None:
     if not good:
-        first = f"; the first: {aside[0].path}: {aside[0].reason}" if aside else ""
-        raise DataError(f"no usable image: all {len(aside)} were set aside, see {quarantine.name}{first}")
+        lost = [row for row in aside if row.id]
+        first = f"; the first: {lost[0].path}: {lost[0].reason}" if lost else ""
+        raise DataError(f"no usable image: all {len(lost)} were set aside, see {quarantine.name}{first}")
 
 
 def _count_empty(masks: Sequence[MaskLevels], classes: ClassMap) -> int:

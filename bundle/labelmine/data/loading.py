@@ -16,6 +16,7 @@ from labelmine.data.items import Item
 from labelmine.data.mask_position import check_size
 from labelmine.data.reading import read_image
 from labelmine.data.stored_masks import StoredMask, read_stored_mask
+from labelmine.data.united_masks import mask_files, unite
 from labelmine.errors import DataError
 
 
@@ -54,13 +55,17 @@ def read_label(item: Item, path: str | Path, classes: ClassMap, slice_axis: int 
 
 
 def read_mask_of(item: Item, path: str | Path, classes: ClassMap | None, slice_axis: int = -1) -> StoredMask:
-    """Read a mask file that belongs to an item, not yet split into classes; arguments as for ``read_label``.
+    """Read a mask that belongs to an item, not yet split into classes; arguments as for ``read_label``.
+
+    The path of the item's gold stands for all of its ``label_parts``, which are united.
 
     Raises:
         DataError: A mask that cannot be read.
     """
     is_color = classes is not None and classes.is_color
-    return read_stored_mask(path, item.get("frame"), slice_axis, is_color, item["image"])
+    files = mask_files(item, path)
+    masks = [read_stored_mask(file, item.get("frame"), slice_axis, is_color, item["image"]) for file in files]
+    return masks[0] if len(masks) == 1 else unite(masks, files)
 
 
 def encode_mask(mask: StoredMask, path: str | Path, classes: ClassMap) -> np.ndarray:

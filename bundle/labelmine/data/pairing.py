@@ -9,7 +9,9 @@ from pathlib import PurePosixPath
 
 from labelmine.data.file_names import Stem, composed, image_stems, mask_stems, named_masks
 from labelmine.data.folder_roles import role_of
+from labelmine.data.headers import DICOM_SUFFIXES, NIFTI_SUFFIXES, PICTURE_SUFFIXES
 from labelmine.data.mask_readings import (
+    NO_MASKS,
     MaskReading,
     guess_pattern,
     refuse_channels,
@@ -106,17 +108,19 @@ def refuse_unlabeled(files: Iterable[PurePosixPath], top: str) -> None:
     named = [file for file in placed if named_masks(file.stem)]
     masks = looks or (named if len(named) > len(placed) / 2 else [])
     images = [file for file in placed if file not in masks]
-    suffixes = {file.path.suffix.lower() for file in masks}
-    if suffixes & set(READ_SUFFIXES):
+    unread = {file.path.suffix for file in masks if not file.path.name.lower().endswith(READ_SUFFIXES)}
+    if masks and not all(file.path.suffix in unread for file in masks):
         refuse_unpaired(top, images or masks, masks)
     elif masks:
         raise DataError(
-            f"{top}: {masks[0].path.parent}/ looks like masks, but holds {', '.join(sorted(suffixes)[:5])} files alone "
-            f"({masks[0].path}), which are not read as masks; convert them to PNG, or say that there are no masks: {NO_MASKS}"
+            f"{top}: {masks[0].path.parent}/ should hold masks by its name, but holds {', '.join(sorted(unread)[:5])} "
+            f"files ({masks[0].path}), which are not read; convert them to PNG, or say that there are no masks: "
+            f"{NO_MASKS}"
         )
 
 
 _IMAGES = PurePosixPath("images")
+READ_SUFFIXES = (*PICTURE_SUFFIXES, *NIFTI_SUFFIXES, *DICOM_SUFFIXES)
 
 
 def _looks_like_mask(file: PlacedFile) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor
 from labelmine.data import ClassMap, ImageSet, Item, LabelStore, read_label, write_phantom_set
 from labelmine.data.image_set import QUARANTINE_FILE_NAME, find_and_check, root_of
 from labelmine.data.masks_elsewhere import classes_elsewhere
+from labelmine.data.set_aside import count_set_aside
 from labelmine.errors import DataError
 from labelmine.evaluation import ReportContext, summarise, write_metrics, write_report, write_table
 from labelmine.labelers import PromptedLabeler
@@ -65,7 +66,7 @@ def find_images(
     source = write_phantom_set(folder / "phantom", 12, 0, 0) if dataset_dir is None else Path(dataset_dir).expanduser()
     known = classes if classes is not None else _numbered(class_names)
     checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, known, window, slice_axis)
-    summary = {"n_images": len(checked.items), "n_quarantined": len(checked.set_aside)}
+    summary = {"n_images": len(checked.items), "n_quarantined": count_set_aside(checked.set_aside)}
     root, items, found = root_of(source), checked.items, checked.findings
     return ImageSet(source.stem, root, items, checked.classes, window, slice_axis, summary, found)
 

@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from labelmine.atomic import write_whole
 from labelmine.data import ImageSet, Item
+from labelmine.data.listings import PARTS
+from labelmine.data.united_masks import mask_files
 from labelmine.errors import ConfigError, DataError
 from labelmine.evaluation import write_table
 from labelmine.labelers import PromptedLabeler
@@ -211,13 +213,17 @@ class AdmissionStage:
             {
                 "id": Path(item["image"]).stem if "frame" in item else item["id"],
                 "image": os.path.relpath(item["image"], self.folder.absolute()),
-                "label": os.path.relpath(item["label"], self.folder.absolute()) if "label" in item else "",
+                "label": PARTS.join(os.path.relpath(p, self.folder.absolute()) for p in _gold_files(item)),
                 "group": item["group"],
                 "split": item["split"],
             }
             for item in (*gold.values(), *admitted)
         ]
         write_table(self.folder / DATASET, pd.DataFrame(rows))
+
+
+def _gold_files(item: Item) -> list[Path]:
+    return mask_files(item, item["label"]) if "label" in item else []
 
 
 def admitted_items(folder: str | Path) -> list[Item]:
