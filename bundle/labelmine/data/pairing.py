@@ -189,6 +189,11 @@ def _match_beside(images: Sequence[PlacedFile]) -> Iterator[_Match]:
                 break
 
 
+def masks_beside(images: Sequence[PlacedFile]) -> set[PurePosixPath]:
+    """Return the files that call themselves masks of a file in the same folder."""
+    return {match.mask.path for match in _match_beside(images)}
+
+
 def _match_lone_images(
     masks: Iterable[PlacedFile], images: Iterable[PlacedFile], matches: Iterable[_Match]
 ) -> list[_Match]:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from labelmine.data.file_names import CHANNEL
+from labelmine.data.headers import without_suffix
 from labelmine.data.mask_pattern import MaskPattern, Names
-from labelmine.data.pairing import PairedImage, Pairing
+from labelmine.data.pairing import PairedImage, Pairing, masks_beside
 from labelmine.data.placed_file import PlacedFile, place_files
 from labelmine.errors import DataError
 
@@ -46,10 +47,18 @@ def pair_by_pattern(files: Iterable[PurePosixPath], pattern: MaskPattern) -> Pai
 
 def _images(placed: Sequence[PlacedFile], pattern: MaskPattern) -> list[PlacedFile]:
     """Files that may be images: what the pattern says, else the folders of images, else all that is no mask."""
-    if pattern.image is not None:
+    if not pattern.mask:
         return list(placed)
-    rest = [file for file in placed if not file.is_mask and not any(pattern.names_of_mask(file.path))]
+    beside = masks_beside([file for file in placed if not file.is_mask])
+    rest = [file for file in placed if file.path not in beside or any(pattern.names_of_mask(file.path))]
+    if pattern.image is not None:
+        return rest
+    rest = [file for file in rest if not file.is_mask and not any(pattern.names_of_mask(file.path))]
     return [file for file in rest if file.is_image] or rest
+
+
+def _image_id(file: PlacedFile, channels: bool) -> str:
+    return str(without_suffix(file.path)) if file.is_mask else file.image_id(channels)
 
 
 def _pairing(
@@ -73,7 +82,7 @@ def _pairing(
     masks: dict[PurePosixPath, list[PurePosixPath]] = defaultdict(list)
     for mask, image in image_of.items():
         masks[image.path].append(mask)
-    paired = [PairedImage(f.image_id(channels), f.path, tuple(masks[f.path])) for f in chosen]
+    paired = [PairedImage(_image_id(f, channels), f.path, tuple(masks[f.path])) for f in chosen]
     return Pairing(
         images=sorted(paired, key=lambda image: image.id),
         patterns={pattern.text: list(image_of)} if pattern.mask else {},
