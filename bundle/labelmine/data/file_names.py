@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 MASK_AFFIXES = (
     "mask", "masks", "label", "labels", "lbl", "seg", "segm", "segmentation", "segmentations", "gt", "groundtruth",
@@ -64,12 +65,25 @@ def image_stems(stem: str, channels: bool = False) -> list[Stem]:
 
 
 def _without_affix(stem: str, words: Iterable[str]) -> Iterable[Stem]:
-    word = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
-    for numbered, number in ((False, ""), (True, _NUMBER)):
-        if match := re.fullmatch(rf"(?P<core>.+?)(?P<affix>[_\-. ]+(?:{word})){number}", stem, re.IGNORECASE):
+    for numbered in (False, True):
+        behind, before, alone = _affix_patterns(tuple(words), numbered)
+        if match := behind.fullmatch(stem):
             yield Stem(match["core"], "{id}" + match["affix"], numbered)
-        elif match := re.fullmatch(rf"(?P<affix>(?:{word})[_\-. ]+)(?P<core>.+)", stem, re.IGNORECASE):
-            if not numbered:
-                yield Stem(match["core"], match["affix"] + "{id}")
-        elif match := re.fullmatch(rf"(?P<affix>{word}){number}", stem, re.IGNORECASE):
+        elif not numbered and (match := before.fullmatch(stem)):
+            yield Stem(match["core"], match["affix"] + "{id}")
+        elif match := alone.fullmatch(stem):
             yield Stem("", match["affix"], numbered)
+
+
+@lru_cache
+def _affix_patterns(words: tuple[str, ...], numbered: bool) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """Patterns of a word behind a name, in front of it, and alone."""
+    word = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+    number = _NUMBER if numbered else ""
+    expressions = (
+        rf"(?P<core>.+?)(?P<affix>[_\-. ]+(?:{word})){number}",
+        rf"(?P<affix>(?:{word})[_\-. ]+)(?P<core>.+)",
+        rf"(?P<affix>{word}){number}",
+    )
+    behind, before, alone = (re.compile(expression, re.IGNORECASE) for expression in expressions)
+    return behind, before, alone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from labelmine.data.file_names import CHANNEL, Stem
@@ -43,12 +44,12 @@ class PlacedFile:
         """Whether it lies in a folder of nnU-Net, whose images end with the number of a channel."""
         return self.role is not None and self.role.residue in NNUNET_RESIDUES
 
-    @property
+    @cached_property
     def stem(self) -> str:
         """File name without suffix."""
         return without_suffix(self.path).name
 
-    @property
+    @cached_property
     def place(self) -> Place:
         """Where it lies, apart from its role."""
         if self.folder is None or self.role is None:
