@@ -72,7 +72,7 @@ def test_each_bad_file_is_named_and_the_rest_goes_on(tmp_path, caplog):
         "small": "small.png: mask is 16 x 12 pixels, its image 32 x 24",
         "doubled": "doubled id: images/doubled.jpg already has it",
         "nomask": "nomask.png: file is empty (0 bytes)",
-        "lost": "mask without image: expected images/lost.*",
+        "lost": "mask without image: expected an image named lost.*",
         "plan": "plan.dcm: DICOM file without pixels (SOP class: RT Plan Storage)",
     }
     assert reasons.keys() == expected.keys()

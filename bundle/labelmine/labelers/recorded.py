@@ -74,7 +74,7 @@ class RecordedLabeler(Labeler):
         one_class_limit: float | None = None,
         slice_axis: int = -1,
     ) -> None:
-        """Check the knobs and look the files up; no mask is read yet."""
+        """Check the knobs and look the files up."""
         if masks_dir is None:
             raise ConfigError("masks_dir: expected the folder of the recorded masks; give it by --masks_dir DIR")
         check_number("min_score", min_score, 0, 1)
