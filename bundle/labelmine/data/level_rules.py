@@ -152,8 +152,8 @@ def _with_levels(classes: ClassMap, peaks: list[float], pooled: MaskLevels, find
         peaks = [255.0]
     if classes.values is None:
         cut = peaks[0] / 2
-        sentence = f"masks are not quite binary (smear, noise or a soft map): cut halfway, at {cut:.4g}, of 0 and "
-        findings.note("levels", f"{sentence}{peaks[0]:.4g}")
+        sentence = f"masks are not quite binary (smear, noise or a soft map): cut halfway, at {cut:.6g}, of 0 and "
+        findings.note("levels", f"{sentence}{peaks[0]:.6g}")
         return replace(classes, levels=(0.0, peaks[0]))
     values = [float(value) for value in classes.values if isinstance(value, int)]
     levels = tuple(sorted({0.0, *(peak for peak in peaks if peak == round(peak)), *values}))

@@ -17,7 +17,7 @@ MANY_LEVELS = 20
 PEAK_MASS, PEAK_SOLID = 0.03, 0.3
 #: More fractions than this are no levels that someone chose.
 FEW_FRACTIONS = 3
-#: Resampling with splines swings above 1 by less than this.
+#: Resampling with splines swings about 1 by less than this, mostly.
 OVERSHOOT = 0.3
 #: Neighbours in a soft map differ by less than this share of its highest value, on average.
 SOFT_STEP = 0.15
@@ -55,7 +55,7 @@ def find_peaks(levels: MaskLevels) -> list[float]:
     if broken.sum() > FEW_FRACTIONS or broken.sum() == positive.sum():
         kept &= ~broken
     kept &= levels.pixels > 0.005 * levels.pixels[positive].sum()
-    return [float(value) for value in levels.values[kept]] or [levels.highest]
+    return [float(value) for value in levels.values[kept]] or [_top(levels)]
 
 
 def is_doubtful(peak: float) -> bool:
@@ -101,7 +101,15 @@ def _peaks_of_many(levels: MaskLevels) -> list[float]:
     found = above & (mass >= PEAK_MASS * total) & (solid >= PEAK_SOLID * mass) & (mass > 2 * usual)
     groups = np.split(np.flatnonzero(found), np.flatnonzero(np.diff(np.flatnonzero(found)) > 2) + 1)
     peaks = [_heaviest(levels, positive & np.isin(steps, group)) for group in groups if len(group)]
-    return peaks or [levels.highest]
+    return peaks or [_top(levels)]
+
+
+def _top(levels: MaskLevels) -> float:
+    """Foreground where no level stands out: 1 where most of what is no background is near it, else the highest."""
+    above = levels.values > 0.5
+    near = above & (np.abs(levels.values - 1) < OVERSHOOT)
+    is_one = levels.highest < MANY_LEVELS and levels.pixels[near].sum() > 0.5 * levels.pixels[above].sum()
+    return 1.0 if is_one else levels.highest
 
 
 def _heaviest(levels: MaskLevels, among: NDArray[np.bool_]) -> float:
