@@ -182,7 +182,7 @@ def _refuse_none_left(good: Sequence[_Opened], aside: Sequence[SetAside], quaran
 def _count_empty(masks: Sequence[MaskLevels], classes: ClassMap) -> int:
     """Count masks without foreground; these stay, as true negatives, but not when there is nothing else."""
     n_empty = sum(not classes_of_levels(one, classes).any() for one in masks)
-    foreign = sorted({str(value) for one in masks for value in classes.foreign_values(one.values[None])})
+    foreign = sorted({str(v) for one in masks if not one.is_lossy for v in classes.foreign_values(one.values[None])})
     if foreign:
         logger.warning(
             "masks hold values that no class names, taken as background: %s; classes: %s",

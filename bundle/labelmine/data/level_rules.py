@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelmine.data.classes import LOSSY_NOISE, ClassMap, ClassSpec, numbered
+from labelmine.data.classes import LOSSY_NOISE, ClassMap, ClassSpec, Color, numbered
 from labelmine.data.findings import Findings
 from labelmine.data.levels import MaskLevels, pool_levels
-from labelmine.data.peaks import MANY_LEVELS, find_peaks, is_smeared
+from labelmine.data.peaks import MANY_LEVELS, find_peaks, is_doubtful, is_smeared
 from labelmine.errors import ConfigError, DataError
 
 #: Levels named in one message.
@@ -41,15 +41,18 @@ def choose_classes(spec: ClassSpec | ClassMap, measured: Sequence[MaskLevels], f
     grey = [one for one in measured if not one.is_color]
     if colors:
         return classes or _of_colors(colors, grey, findings)
-    _refuse_other_palettes(grey)
+    if classes is None or classes.values is not None:
+        _refuse_other_palettes(grey)
     exact = pool_levels(one for one in grey if not one.is_lossy)
     if classes is None and _is_class_map(exact) and (exact.highest <= MANY_LEVELS or not is_smeared(exact)):
         return _numbered_or_objects(exact, grey, findings)
     pooled = replace(pool_levels(grey), is_lossy=any(one.is_lossy for one in grey))
+    peaks = find_peaks(pooled)
     if classes is None:
-        _refuse_merged(pooled, grey, findings)
-        classes = ClassMap()
-    return _with_levels(classes, pooled, findings)
+        _refuse_merged(peaks, pooled, grey, findings)
+    elif classes.values is None and len(peaks) > 1:
+        findings.note("levels", f"all levels above 0 are one class, as asked for: {_named(pooled, peaks)}")
+    return _with_levels(classes or ClassMap(), peaks, pooled, findings)
 
 
 def misfit(one: MaskLevels, classes: ClassMap) -> str:
@@ -61,8 +64,9 @@ def misfit(one: MaskLevels, classes: ClassMap) -> str:
         return f"{name}: {error}"
     if classes.levels is None or classes.values is not None or one.is_lossy or one.is_color:
         return ""
-    below = one.is_positive & (one.values <= classes.cut)
-    if below.sum() == 1 and one.highest <= classes.cut and (one.solid > 0.1 * one.pixels)[below].any():
+    positive = np.flatnonzero(one.is_positive)
+    is_other = len(positive) == 1 and one.highest <= classes.cut and one.highest == round(one.highest)
+    if is_other and one.solid[positive[0]] > 0.1 * one.pixels[positive[0]]:
         return (
             f"{name}: mask holds {one.highest:g} in whole areas, where the foreground of the set is "
             f"{classes.levels[-1]:g}: is it another encoding, or empty? Save it with {classes.levels[-1]:g} or 0"
@@ -117,11 +121,15 @@ def _are_objects(grey: Sequence[MaskLevels]) -> bool:
     counts = [len(values) for values in files.values() if values]
     if any(values and max(values) != len(values) for values in files.values()):
         return False
-    return max(counts) > MANY_LEVELS or (len(set(counts)) >= OBJECT_COUNTS and max(counts) >= MANY_OBJECTS)
+    return len(set(counts)) >= OBJECT_COUNTS and max(counts) >= MANY_OBJECTS
 
 
-def _refuse_merged(pooled: MaskLevels, grey: Sequence[MaskLevels], findings: Findings) -> None:
-    peaks = find_peaks(pooled)
+def _refuse_merged(peaks: Sequence[float], pooled: MaskLevels, grey: Sequence[MaskLevels], findings: Findings) -> None:
+    if is_doubtful(peaks[-1] if peaks else 0):
+        raise ConfigError(
+            f"classes: masks hold fractions up to {pooled.highest:.4g}: means of class numbers (resampled), or a soft "
+            "map? Save them resampled with nearest neighbour, as whole numbers; --classes 1 cuts at half of the highest"
+        )
     if len(peaks) < 2:
         return
     if set(peaks) in ({1, 255}, {1, 65535}) and not any(set(peaks) <= set(one.values) for one in grey):
@@ -129,29 +137,26 @@ def _refuse_merged(pooled: MaskLevels, grey: Sequence[MaskLevels], findings: Fin
         findings.note("levels", f"some masks have 1 as foreground, others {high}: taken as one class")
         return
     smear = ", with a smear between them" if is_smeared(pooled) else ""
-    line = _knob_line({f"class_{value:g}": value for value in peaks})
+    line = _knob_line({f"class_{value:g}": value for value in peaks}, pooled.is_lossy)
     raise ConfigError(
         f"classes: masks hold {len(peaks)} levels besides 0{smear}, which would become one class: "
         f"{_named(pooled, peaks)}. {line}{KNOB}"
     )
 
 
-def _with_levels(classes: ClassMap, pooled: MaskLevels, findings: Findings) -> ClassMap:
+def _with_levels(classes: ClassMap, peaks: list[float], pooled: MaskLevels, findings: Findings) -> ClassMap:
     """Add the levels that values in between are taken to, where there are such."""
     if not is_smeared(pooled) and not (pooled.is_lossy and pooled.is_positive.any()):
-        if classes.values is None and pooled.is_positive.sum() > 1:
-            findings.note("levels", f"all levels above 0 are one class, as asked for: {_named(pooled)}")
         return classes
-    peaks = find_peaks(pooled)
     if pooled.is_lossy and pooled.highest <= LOSSY_NOISE and len(peaks) == 1 and not _has_areas(pooled):
         peaks = [255.0]
     if classes.values is None:
         cut = peaks[0] / 2
-        sentence = f"masks are not quite binary (smear, noise or a soft map): cut halfway, at {cut:g}, of 0 and "
-        findings.note("levels", f"{sentence}{peaks[0]:g}")
+        sentence = f"masks are not quite binary (smear, noise or a soft map): cut halfway, at {cut:.6g}, of 0 and "
+        findings.note("levels", f"{sentence}{peaks[0]:.6g}")
         return replace(classes, levels=(0.0, peaks[0]))
     values = [float(value) for value in classes.values if isinstance(value, int)]
-    levels = tuple(sorted({0.0, *peaks, *values}))
+    levels = tuple(sorted({0.0, *(peak for peak in peaks if peak == round(peak)), *values}))
     findings.note("levels", f"masks hold values between their levels: taken to the nearest of {_list(levels)}")
     return replace(classes, levels=levels)
 
@@ -175,7 +180,8 @@ def _of_colors(colors: Sequence[MaskLevels], grey: Sequence[MaskLevels], finding
         findings.note("levels", f"masks are in one colour, {color}, on black: taken as one class")
         high = float(max(color))
         return ClassMap(levels=(0.0, high)) if is_smear else ClassMap()
-    line = _knob_line({f"color_{n}": list(color) for n, color in enumerate(found, start=1)})
+    is_lossy = any(one.is_lossy for one in colors)
+    line = _knob_line({f"color_{n}": list(color) for n, color in enumerate(found, start=1)}, is_lossy)
     named = [
         f"{list(map(int, pooled.values[place]))} (in {pooled.masks[place]} masks)"
         for place in np.flatnonzero(kept)[:NAMED_LEVELS]
@@ -190,16 +196,19 @@ def _of_colors(colors: Sequence[MaskLevels], grey: Sequence[MaskLevels], finding
 
 def _refuse_other_palettes(grey: Sequence[MaskLevels]) -> None:
     """Indices mean nothing where each file has a palette of its own."""
-    known: dict[int, tuple[tuple[int, int, int], str]] = {}
+    colors: dict[int, tuple[Color, str]] = {}
+    indices: dict[Color, tuple[int, str]] = {}
     for one in grey:
         for index, color in one.palette.items():
-            first, path = known.setdefault(index, (color, one.path))
-            if first != color:
-                found = sorted({tuple(c) for other in grey for c in other.palette.values() if any(c)})
+            first, path = colors.setdefault(index, (color, one.path))
+            other, at = indices.setdefault(color, (index, one.path)) if any(color) else (index, path)
+            if first != color or (other != index and at != one.path):
+                found = sorted({c for mask in grey for c in mask.palette.values() if any(c)})
                 line = _knob_line({f"color_{n}": list(c) for n, c in enumerate(found, start=1)})
                 raise ConfigError(
-                    f"classes: index {index} is {list(first)} in the palette of {Path(path).name}, {list(color)} in "
-                    f"that of {Path(one.path).name}: the masks' indices do not mean one thing. {line}{KNOB}"
+                    f"classes: the palettes of {Path(path if first != color else at).name} and {Path(one.path).name} "
+                    f"differ (index {index} is {list(color)} in the latter), so that the masks' indices do not mean "
+                    f"one thing. {line}{KNOB.replace('level', 'colour')}"
                 )
 
 
@@ -215,8 +224,9 @@ def _list(levels: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in levels[:NAMED_LEVELS]) + more
 
 
-def _knob_line(names: dict[str, float] | dict[str, list[int]]) -> str:
+def _knob_line(names: Mapping[str, float | list[int]], is_lossy: bool = False) -> str:
     if len(names) > 2 * NAMED_LEVELS or any(isinstance(v, float) and v != round(v) for v in names.values()):
         return "Save them as whole numbers, or as 0 and 255; "
     pairs = ", ".join(f"{name}: {f'{value:g}' if isinstance(value, float) else value}" for name, value in names.items())
-    return f'--classes "{{{pairs}}}" keeps them apart; '
+    first = "Save them as PNG, as JPEG changes values; then " if is_lossy else ""
+    return f'{first}--classes "{{{pairs}}}" keeps them apart; '

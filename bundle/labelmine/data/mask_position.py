@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from labelmine.data.headers import file_kind
 from labelmine.data.items import Item
@@ -64,11 +64,12 @@ def check_exif_turn(item: Item, mask_size: tuple[int, int], image_size: tuple[in
     is_quarter, is_square = turns[0] in (5, 6, 7, 8) and turns[1] == 1, image_size[0] == image_size[1]
     if is_quarter and not is_square and mask_size == image_size:
         return "masks without EXIF turn have the size of their turned image: taken to be drawn on the turned image"
-    turned, plain = (image, mask) if turns[0] != 1 else (mask, image)
+    parts = [f"its image {image.name}", "the mask"]
+    turned, plain = parts if turns[0] != 1 else reversed(parts)
     turn = EXIF_TURNS[turns[0] if turns[0] != 1 else turns[1]]
     raise DataError(
-        f"{mask.name}: {turned.name} is {turn} by its EXIF orientation, {plain.name} is not: the mask may lie on the "
-        "stored or on the turned picture; turn the pixels themselves and remove the EXIF tag of both"
+        f"{mask.name}: {turned} is {turn} by its EXIF orientation, {plain} is not turned alike, so the mask may lie on "
+        "the stored or on the turned picture; turn the pixels themselves and remove the EXIF tag of both"
     )
 
 
@@ -105,6 +106,9 @@ def _cause(mask_size: tuple[int, ...], image_size: tuple[int, ...]) -> str:
 
 
 def _exif_turn(path: Path) -> int:
-    with Image.open(path) as picture:
-        turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    try:
+        with Image.open(path) as picture:
+            turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except UnidentifiedImageError:  # read by another library, which does not turn
+        return 1
     return turn if turn in EXIF_TURNS else 1

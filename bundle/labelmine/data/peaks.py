@@ -15,6 +15,10 @@ NOISE_SOLID = 0.05
 MANY_LEVELS = 20
 #: In a smear of many levels, one that was meant holds this share of the foreground, and mostly in areas.
 PEAK_MASS, PEAK_SOLID = 0.03, 0.3
+#: More fractions than this are no levels that someone chose.
+FEW_FRACTIONS = 3
+#: Resampling with splines swings about 1 by less than this, mostly.
+OVERSHOOT = 0.3
 #: Neighbours in a soft map differ by less than this share of its highest value, on average.
 SOFT_STEP = 0.15
 
@@ -24,7 +28,8 @@ def is_smeared(levels: MaskLevels) -> bool:
     positive = levels.is_positive
     if positive.sum() < 2:
         return False
-    if levels.is_lossy or _noise(levels).any() or (levels.values != np.rint(levels.values)).sum() > 3:
+    broken = _fractions(levels)
+    if levels.is_lossy or _noise(levels).any() or broken.sum() > FEW_FRACTIONS or broken.sum() == positive.sum():
         return True
     many = positive.sum() > MANY_LEVELS
     if many and 0 < levels.step < SOFT_STEP * levels.highest and levels.step < levels.highest / MANY_LEVELS * 2:
@@ -45,10 +50,21 @@ def find_peaks(levels: MaskLevels) -> list[float]:
         return [float(value) for value in levels.values[positive]]
     if positive.sum() > MANY_LEVELS or levels.is_lossy:
         return _peaks_of_many(levels)
-    whole = levels.values == np.rint(levels.values)
-    kept = positive & ~_noise(levels) & ~_ramps(levels) & (whole | (~whole).sum() <= 3)
+    broken = _fractions(levels)
+    kept = positive & ~_noise(levels) & ~_ramps(levels)
+    if broken.sum() > FEW_FRACTIONS or broken.sum() == positive.sum():
+        kept &= ~broken
     kept &= levels.pixels > 0.005 * levels.pixels[positive].sum()
-    return [float(value) for value in levels.values[kept]] or [levels.highest]
+    return [float(value) for value in levels.values[kept]] or [_top(levels)]
+
+
+def is_doubtful(peak: float) -> bool:
+    """Whether a level may be the mean of class numbers: no whole number, and of the size of one."""
+    return peak != round(peak) and 1 + OVERSHOOT < peak < MANY_LEVELS
+
+
+def _fractions(levels: MaskLevels) -> NDArray[np.bool_]:
+    return np.asarray(levels.values != np.rint(levels.values))
 
 
 def _noise(levels: MaskLevels) -> NDArray[np.bool_]:
@@ -80,12 +96,20 @@ def _peaks_of_many(levels: MaskLevels) -> list[float]:
     steps = np.rint(levels.values / width).astype(int)
     mass = np.bincount(steps[positive], levels.pixels[positive])
     solid = np.bincount(steps[positive], levels.solid[positive])
-    total, usual = mass.sum(), np.median(mass[mass > 0])
-    above = np.arange(len(mass)) > 0
+    total, usual = mass.sum(), np.median(mass[1:])
+    above = np.arange(len(mass)) > levels.is_lossy
     found = above & (mass >= PEAK_MASS * total) & (solid >= PEAK_SOLID * mass) & (mass > 2 * usual)
-    groups = np.split(np.flatnonzero(found), np.flatnonzero(np.diff(np.flatnonzero(found)) > 1) + 1)
+    groups = np.split(np.flatnonzero(found), np.flatnonzero(np.diff(np.flatnonzero(found)) > 2) + 1)
     peaks = [_heaviest(levels, positive & np.isin(steps, group)) for group in groups if len(group)]
-    return peaks or [levels.highest]
+    return peaks or [_top(levels)]
+
+
+def _top(levels: MaskLevels) -> float:
+    """Foreground where no level stands out: 1 where most of what is no background is near it, else the highest."""
+    above = levels.values > 0.5
+    near = above & (np.abs(levels.values - 1) < OVERSHOOT)
+    is_one = levels.highest < MANY_LEVELS and levels.pixels[near].sum() > 0.5 * levels.pixels[above].sum()
+    return 1.0 if is_one else levels.highest
 
 
 def _heaviest(levels: MaskLevels, among: NDArray[np.bool_]) -> float:

@@ -37,7 +37,7 @@ def note_polarity(measured: Sequence[MaskLevels], classes: ClassMap, findings: F
         border += [name] if one.border[is_class].sum() > UNUSUAL * one.border.sum() else []
         area += [name] if share > UNUSUAL else []
         whole += [name] if share == 1 else []
-    for name in whole:
+    for name in dict.fromkeys(whole):
         findings.note("polarity", f"masks are foreground all over; {INVERTED}", name)
     if len(border) > MOST * n_filled:
         sentence = f"foreground fills most of the border of the picture in {len(border)} of {n_filled} masks"

@@ -10,8 +10,9 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from labelmine.data.headers import file_kind, slice_index
 from labelmine.data.picture_volumes import read_picture_volume
@@ -29,6 +30,12 @@ INTEGER_TOLERANCE = 0.05
 UNDERSHOOT = 0.2
 WHITE_IS_ZERO = 0
 BLACK_AND_WHITE = {(0, 0, 0), (255, 255, 255)}
+
+WHITE_FOR_ZERO = (
+    "TIFF stored white-is-zero (photometric 0), of which programs show the foreground as black or as white; save the "
+    "mask as PNG with 0 for background"
+)
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 ROUNDED = "mask values that are off by rounding (a scale in the file) were taken as their integers"
 PICTURE_VOLUME = "NIfTI masks of pictures were turned by their affine, x first, into rows and columns"
@@ -93,9 +100,9 @@ def _read(path: Path, frame: int | None, slice_axis: int, color: bool, image: st
         raise DataError("masks are read from PNG, TIFF, BMP, GIF, WebP, JPEG or NIfTI; export this one as such")
     if image and file_kind(Path(image)) == "picture":
         return _read_picture_volume(path)
-    source = Path(image) if image and file_kind(Path(image)) == "nifti" else None
-    times = [one.stat().st_mtime_ns for one in (path, source) if one is not None and one.is_file()]
-    volume, notes = _volume(path, source, tuple(times))
+    source = Path(image) if image and file_kind(Path(image)) == "nifti" and Path(image).is_file() else None
+    times = tuple(one.stat().st_mtime_ns for one in (path, source) if one is not None)
+    volume, notes = _volume(path, source, times)
     return StoredMask(volume[slice_index(volume.shape, frame, slice_axis)], assumptions=notes)
 
 
@@ -122,12 +129,16 @@ def _read_picture_volume(path: Path) -> StoredMask:
 
 
 def _read_picture(path: Path, color: bool) -> StoredMask:
-    with Image.open(path) as picture:
+    try:
+        opened = Image.open(path)
+    except UnidentifiedImageError:
+        with path.open("rb") as file:
+            if file.read(4) not in TIFF_STARTS:
+                raise
+        return _read_wide_tiff(path)
+    with opened as picture:
         if isinstance(picture, TiffImagePlugin.TiffImageFile) and _is_white_zero(picture):
-            raise DataError(
-                "TIFF stored white-is-zero (photometric 0), of which programs show the foreground as black or as "
-                "white; save the mask as PNG with 0 for background"
-            )
+            raise DataError(WHITE_FOR_ZERO)
         lossy = _is_lossy(picture, path)
         if picture.mode != "P" or color or _is_grey_palette(picture):
             values, note = _label_values(np.asarray(plain_picture(picture)))
@@ -135,6 +146,17 @@ def _read_picture(path: Path, color: bool) -> StoredMask:
         colors = _palette(picture)
         indices = np.asarray(upright(picture))
         return StoredMask(indices, lossy, {int(i): colors[i] for i in np.unique(indices) if i < len(colors)})
+
+
+def _read_wide_tiff(path: Path) -> StoredMask:
+    """Read what Pillow does not: values of 64 bits, as NumPy has them by default."""
+    with tifffile.TiffFile(path) as file:
+        if len(file.pages) > 1:
+            raise DataError(f"holds {len(file.pages)} pages; save each page as a file of its own")
+        if file.pages.first.photometric == WHITE_IS_ZERO:
+            raise DataError(WHITE_FOR_ZERO)
+        values, note = _label_values(file.pages.first.asarray())
+    return StoredMask(values, assumptions=(note,) if note else ())
 
 
 def _is_white_zero(picture: TiffImagePlugin.TiffImageFile) -> bool:

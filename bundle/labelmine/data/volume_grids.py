@@ -46,7 +46,7 @@ def mask_on_image(mask: Path, image: Path) -> tuple[NDArray[Any], str]:
     same_affine = bool(np.allclose(label.affine, target.affine, atol=1e-4))
     if same_shape and same_affine:
         return _values(label).reshape(shape), ""
-    if not same_affine and not (_has_geometry(label) and _has_geometry(target)):
+    if not (_has_geometry(label) and _has_geometry(target)):
         if not same_shape:
             raise DataError(f"{_sizes(label, target)}, and one of them does not say where it lies; export it again")
         return _values(label).reshape(shape), NO_GEOMETRY
@@ -64,8 +64,8 @@ def _place(label: Any, target: Any) -> tuple[NDArray[Any], str]:
     outside = _outside(label, target)
     if outside > SAME_VOXEL + 0.02:
         raise DataError(
-            f"{_sizes(label, target)}: by its affine it lies on another grid and leaves up to {outside:.0f} voxels of "
-            "the image uncovered (cropped, or of another scan); export the mask on the image's grid"
+            f"{_sizes(label, target)}, and by its affine it leaves up to {outside:.0f} voxels of the image uncovered "
+            "(cropped, shifted, or of another scan); export the mask on the image's grid"
         )
     resampled = resample_from_to(label, target, order=0, mode="nearest")
     return np.asanyarray(resampled.dataobj), RESAMPLED
