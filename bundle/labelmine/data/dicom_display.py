@@ -191,7 +191,11 @@ def _window(source: Dataset, attributes: Dataset, notes: list[str]) -> int | Non
     attributes.VOILUTFunction = function = function if function in _VOI_FUNCTIONS else "LINEAR"
     pairs = zip(numbers(source, "WindowCenter"), numbers(source, "WindowWidth"), strict=False)
     for index, (center, width) in enumerate(pairs):
-        if np.isfinite(center) and np.isfinite(width) and width >= (1 if function == "LINEAR" else np.finfo(float).tiny):
+        if (
+            np.isfinite(center)
+            and np.isfinite(width)
+            and width >= (1 if function == "LINEAR" else np.finfo(float).tiny)
+        ):
             attributes.add(source["WindowCenter"])
             attributes.add(source["WindowWidth"])
             notes.extend([SECOND_WINDOW] if index else [])

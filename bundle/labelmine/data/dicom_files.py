@@ -1,4 +1,4 @@
-"""DICOM files as they lie in folders: with or without preamble, suffix and meta header, native, compressed or deflated."""
+"""DICOM files as they lie in folders: with or without preamble, suffix and meta header, compressed or deflated."""
 
 from __future__ import annotations
 

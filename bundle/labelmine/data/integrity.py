@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -18,7 +18,10 @@ from tqdm import tqdm
 
 from labelmine.atomic import write_whole
 from labelmine.data.classes import ClassMap, ClassSpec
+from labelmine.data.dicom_gold import dicom_gold_classes
+from labelmine.data.findings import Findings
 from labelmine.data.headers import NIFTI_SUFFIXES
+from labelmine.data.image_assumptions import image_assumptions
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item
 from labelmine.data.loading import check_same_size, encode_mask, read_stored_mask
@@ -58,6 +61,7 @@ class _Finding:
     empty: bool = False
     values: np.ndarray | None = None
     foreign: frozenset[object] = frozenset()
+    assumptions: tuple[str, ...] = ()
 
 
 def check_items(
@@ -88,12 +92,18 @@ def check_items(
     aside = list(set_aside)
     known = len(aside)
     unique = keep_first(items, aside, folder)
-    class_map = None if classes is None else ClassMap.from_config(classes)
+    class_map, noted = None if classes is None else ClassMap.from_config(classes), Findings()
+    class_map = dicom_gold_classes(unique, class_map, noted)
     findings = _open_all(unique, class_map, window, slice_axis)
     aside += [SetAside(f.item["id"], _path(f.item, folder), f.problem) for f in findings if f.problem]
     write_quarantine(Path(quarantine), aside)
     log_set_aside(aside[known:])
     good = [finding for finding in findings if not finding.problem]
+    for finding in good:
+        for note in finding.assumptions:
+            noted.note("display", note, finding.item["id"])
+    for row in noted.rows():
+        logger.info("%s", row)
     _refuse_none_left(good, aside, Path(quarantine))
     result_classes = class_map or ClassMap.infer(f.values for f in good if f.values is not None)
     n_empty = _count_empty(good, result_classes)
@@ -135,7 +145,8 @@ def _open_all(
 def _open(item: Item, classes: ClassMap | None, window: Window | None, slice_axis: int) -> _Finding:
     try:
         image = read_image(item, window, slice_axis)
-        return _Finding(item) if "label" not in item else _open_mask(item, image, classes, slice_axis)
+        found = _Finding(item) if "label" not in item else _open_mask(item, image, classes, slice_axis)
+        return replace(found, assumptions=tuple(image_assumptions(item)))
     except DataError as error:
         return _Finding(item, problem=str(error))
 

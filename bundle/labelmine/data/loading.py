@@ -11,6 +11,7 @@ from monai.transforms import Transform
 from torch import Tensor
 
 from labelmine.data.classes import ClassMap
+from labelmine.data.dicom_gold import is_dicom_gold, read_dicom_label
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item
 from labelmine.data.reading import read_image, read_mask
@@ -48,6 +49,8 @@ def read_label(item: Item, path: str | Path, classes: ClassMap, slice_axis: int 
     Raises:
         DataError: A mask that cannot be read, or of a form that does not fit the classes.
     """
+    if is_dicom_gold(path):  # whose classes may overlap
+        return read_dicom_label(item, path, classes)
     return encode_mask(read_stored_mask(item, path, classes, slice_axis), path, classes)
 
 
@@ -61,6 +64,8 @@ def read_stored_mask(item: Item, path: str | Path, classes: ClassMap, slice_axis
         DataError: A mask that cannot be read, or a class map in a lossy format.
     """
     path = Path(path)
+    if is_dicom_gold(path):
+        return classes.decode(read_dicom_label(item, path, classes))
     if classes.values is not None and path.suffix.lower() in (".jpg", ".jpeg"):
         raise DataError(f"{path.name}: JPEG changes class values and colours; save class maps as PNG")
     return read_mask(path, item.get("frame"), slice_axis, color=classes.is_color)

@@ -67,7 +67,7 @@ def read_lookup_table(
     wanted = (count & 0xFFFF) or 2**16
     entries = _entries(data, wanted, bits, is_little)
     notes = [COUNT_DIFFERS] if len(entries) != wanted else []
-    if inputs and 2**15 <= first and inputs[1] < first:
+    if inputs and first >= 2**15 and first > inputs[1]:
         first -= 2**16
         notes.append(SIGN_DIFFERS)
     width = entry_bits(int(entries.max()), bits)

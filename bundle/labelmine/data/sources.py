@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from labelmine.data.dicom_geometry import order_by_position
+from labelmine.data.dicom_gold import is_dicom_gold, label_by_dicom_gold
 from labelmine.data.headers import (
     NIFTI_SUFFIXES,
     Header,
@@ -49,6 +51,8 @@ class _Scan:
     entries: list[Entry]
     frame_masks: Mapping[str, Path] = field(default_factory=dict)
     set_aside: list[SetAside] = field(default_factory=list)
+    dicom_gold: list[Path] = field(default_factory=list)
+    is_listing: bool = False
 
     def reject(self, name: str, path: Path, reason: str) -> None:
         self.set_aside.append(SetAside(name, relative_name(path, self.root), reason))
@@ -68,7 +72,9 @@ def find_items(dataset_dir: str | Path, slice_axis: int = -1, set_aside: list[Se
         set_aside: Receives what cannot be used (hand it on to ``check_items``); each is logged either way.
 
     Returns:
-        Items with absolute paths, sorted by id for a folder, in the file's order for a listing.
+        Items with absolute paths: for a listing in the file's order, for a folder sorted by id, slices of a DICOM
+        series by position. DICOM Segmentations and RT Structure Sets, wherever they lie in the folder, become the
+        ``label`` of the images that they refer to.
 
     Raises:
         DataError: A missing or empty source, or a listing that cannot be understood.
@@ -77,8 +83,9 @@ def find_items(dataset_dir: str | Path, slice_axis: int = -1, set_aside: list[Se
     if not source.exists():
         raise DataError(f"dataset_dir: {dataset_dir} does not exist; give a folder, a CSV or a datalist JSON")
     source = source.absolute()
-    scan = _scan_folder(source) if source.is_dir() else _Scan(source.parent, read_listing(source))
+    scan = _scan_folder(source) if source.is_dir() else _Scan(source.parent, read_listing(source), is_listing=True)
     items = keep_first(_expand(scan, slice_axis), scan.set_aside, scan.root)
+    items = _label_by_dicom_gold(scan, items)
     log_set_aside(scan.set_aside)
     if set_aside is not None:
         set_aside.extend(scan.set_aside)
@@ -125,6 +132,8 @@ def _scan_folder(folder: Path) -> _Scan:
     if len(present) > 1:
         raise DataError(f"{folder}: holds both {' and '.join(f'{p.name}/' for p in present)}; keep the gold masks only")
     scan = _Scan(folder, _list_images(images))
+    elsewhere = [path for path in _files(folder) if not any(path.is_relative_to(p) for p in (images, *present))]
+    scan.dicom_gold += [path for path in elsewhere if file_kind(path) == "dicom" and is_dicom_gold(path)]
     return _pair(scan, present[0]) if present else scan
 
 
@@ -155,7 +164,9 @@ def _pair(scan: _Scan, folder: Path) -> _Scan:
     for path in _files(folder):
         name = without_suffix(path.relative_to(folder)).as_posix()
         kind = file_kind(path)
-        if kind == "dicom":
+        if kind == "dicom" and is_dicom_gold(path):
+            scan.dicom_gold.append(path)
+        elif kind == "dicom":
             scan.reject(name, path, "masks are read from PNG, TIFF, BMP, JPEG or NIfTI; export this one as such")
         elif kind is not None and masks.setdefault(name, path) is not path:
             scan.reject(name, path, f"second mask of this name beside {masks[name].name}; keep one of them")
@@ -165,7 +176,11 @@ def _pair(scan: _Scan, folder: Path) -> _Scan:
 
 def _expand(scan: _Scan, slice_axis: int) -> list[Item]:
     readable = [(entry, header) for entry in scan.entries if (header := _header(scan, entry, slice_axis))]
-    groups = patient_groups([entry.id for entry, _ in readable], [header for _, header in readable])
+    headers = [header for _, header in readable]
+    groups = patient_groups([entry.id for entry, _ in readable], headers)
+    if not scan.is_listing:
+        order = order_by_position([header.series for header in headers], [header.depth for header in headers])
+        readable, groups = [readable[index] for index in order], [groups[index] for index in order]
     frame_masks = dict(scan.frame_masks)
     items: list[Item] = []
     for (entry, header), group in zip(readable, groups, strict=True):
@@ -182,7 +197,9 @@ def _header(scan: _Scan, entry: Entry, slice_axis: int) -> Header | None:
             return None
     try:
         header = read_header(entry.image, slice_axis)
-        label_is_volume = entry.label is not None and entry.label.name.lower().endswith(NIFTI_SUFFIXES)
+        label_is_volume = entry.label is not None and (
+            entry.label.name.lower().endswith(NIFTI_SUFFIXES) or is_dicom_gold(entry.label)
+        )
         if header.frames and entry.label and not label_is_volume:
             raise DataError(
                 f"a 2-D mask cannot label {header.frames} frames; give a NIfTI mask volume, or one mask per frame "
@@ -191,7 +208,21 @@ def _header(scan: _Scan, entry: Entry, slice_axis: int) -> Header | None:
     except DataError as error:
         scan.reject(entry.id, entry.image, str(error))
         return None
+    if header.is_gold:
+        scan.dicom_gold.append(entry.image)
+        return None
     return header
+
+
+def _label_by_dicom_gold(scan: _Scan, items: list[Item]) -> list[Item]:
+    if not scan.dicom_gold:
+        return items
+    search = label_by_dicom_gold(items, scan.dicom_gold)
+    for path, reason in search.unused:
+        scan.reject(without_suffix(path).name, path, reason)
+    for note in search.notes:
+        logger.info("%s", note)
+    return search.items
 
 
 def _frames(entry: Entry, header: Header, frame_masks: dict[str, Path]) -> list[Item]:
