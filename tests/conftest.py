@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dicom_makers import write_dicom
 from labelmine.data.items import Item
 from labelmine.data.phantom import phantom
 
@@ -72,5 +73,15 @@ def phantom_folder(tmp_path: Path) -> Callable[..., Path]:
             if labeled is None or index < labeled:
                 Image.fromarray(np.asarray(mask)).save(root / "masks" / f"case_{index:02d}.png")
         return root
+
+    return make
+
+
+@pytest.fixture
+def make_dicom(tmp_path: Path) -> Callable[..., Path]:
+    """Maker of a DICOM file: ``make_dicom(pixels, name="a.dcm", RescaleSlope=2, Rows=...)``."""
+
+    def make(pixels: np.ndarray, name: str = "a.dcm", **options: object) -> Path:
+        return write_dicom(tmp_path / name, np.asarray(pixels), **options)
 
     return make

@@ -9,6 +9,7 @@ import numpy as np
 import tifffile
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torchvision.io import ImageReadMode, decode_image
 
 from labelmine.errors import DataError
@@ -45,9 +46,13 @@ def read_deep_color(path: Path) -> NDArray[Any]:
 
     Raises:
         DataError: A TIFF of several pages.
+        DecompressionBombError: More pixels than Pillow allows.
     """
     with path.open("rb") as file:
-        is_png = file.read(8) == _PNG_START
+        start = file.read(24)
+    is_png = start.startswith(_PNG_START)
+    if is_png:
+        _check_size(int.from_bytes(start[16:20]) * int.from_bytes(start[20:24]))
     if is_png:
         data = torch.from_numpy(np.fromfile(path, dtype=np.uint8))
         pixels = decode_image(data, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
@@ -57,10 +62,17 @@ def read_deep_color(path: Path) -> NDArray[Any]:
         if len(tiff.pages) > 1:
             raise DataError(f"holds {len(tiff.pages)} pages; save each page as a file of its own")
         page = tiff.pages.first
+        _check_size(page.imagewidth * page.imagelength)
         pixels = page.asarray()
         if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             pixels = np.moveaxis(pixels, 0, -1)
     return np.asarray(pixels[..., :3])
+
+
+def _check_size(count: int) -> None:
+    """The limit that Pillow keeps for all other pictures."""
+    if Image.MAX_IMAGE_PIXELS is not None and count > 2 * Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError(f"{count} pixels")
 
 
 def used_bits(pixels: NDArray[Any]) -> int:

@@ -120,7 +120,7 @@ def _decode(path: Path, dataset: Dataset, frame: int, interpretation: str) -> ND
     is_given = dataset.get("PhotometricInterpretation") == interpretation
     options = {} if is_given else {"photometric_interpretation": interpretation}
     try:
-        return decode_frame(path, frame, **options)
+        return decode_frame(path, dataset.file_meta.TransferSyntaxUID, frame, **options)
     except AttributeError as error:
         raise DataError(f"DICOM file without pixels ({error}); export it again with its pixel data") from error
 

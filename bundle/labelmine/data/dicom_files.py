@@ -12,7 +12,13 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.misc import is_dicom
 from pydicom.pixels import pixel_array
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from labelmine.errors import DataError
 
@@ -64,20 +70,23 @@ def names_its_syntax(path: Path) -> bool:
     return bool(pydicom.dcmread(path, force=True, specific_tags=[]).file_meta.get("TransferSyntaxUID"))
 
 
-def decode_frame(path: Path, frame: int, **options: Any) -> NDArray[Any]:
+def decode_frame(path: Path, syntax: UID, frame: int, **options: Any) -> NDArray[Any]:
     """Decode one frame; only where the file cannot be read in place is it read whole.
 
     Args:
         path: DICOM file.
+        syntax: Its transfer syntax, of ``open_dicom``.
         frame: Index of the frame.
         **options: Attributes that pydicom is to take instead of the file's.
 
     Returns:
         (H, W) or (H, W, samples) stored values; YBR_FULL and YBR_FULL_422 as RGB.
     """
+    if syntax == DeflatedExplicitVRLittleEndian:
+        return _decode_whole(path, frame, options)
     try:
         return np.asarray(pixel_array(path, index=frame, **options))
-    except Exception as error:  # deflated, without meta header, or damaged so that only the whole file shows the way
+    except Exception as error:  # without meta header, or damaged so that only the whole file shows the way
         try:
             return _decode_whole(path, frame, options)
         except DataError:

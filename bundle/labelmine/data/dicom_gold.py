@@ -48,9 +48,10 @@ class GoldSearch:
 def is_dicom_gold(path: str | Path) -> bool:
     """Whether a file is a DICOM Segmentation or an RT Structure Set."""
     path = Path(path)
-    if not path.is_file() or not is_dicom_file(path):
+    try:
+        return path.is_file() and str(open_dicom(path, ["SOPClassUID"]).get("SOPClassUID", "")) in GOLD_KINDS
+    except Exception:  # no DICOM, or damaged, which whoever reads it will say
         return False
-    return str(open_dicom(path, ["SOPClassUID"]).get("SOPClassUID", "")) in GOLD_KINDS
 
 
 def label_by_dicom_gold(items: Sequence[Item], paths: Iterable[Path]) -> GoldSearch:
@@ -187,8 +188,8 @@ class _Images:
         if not found:
             named = missing or sorted(references.series) or ["none"]
             raise DataError(
-                f"segmentation of images that are not here: it refers to {len(named)}, the first is {named[0]}; put its "
-                "images into the set, or leave it out"
+                f"segmentation of images that are not here: it refers to {len(named)}, the first is {named[0]}; put "
+                "its images into the set, or leave it out"
             )
         if missing:
             logger.warning(

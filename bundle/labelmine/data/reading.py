@@ -85,7 +85,7 @@ def _guarded(path: Path, read: Callable[[], np.ndarray]) -> np.ndarray:
         raise DataError(f"{path.name}: {error}") from error
     except Image.DecompressionBombError as error:
         raise DataError(
-            f"{path.name}: picture of more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels; cut it "
+            f"{path.name}: picture of more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.3g} million pixels; cut it "
             "into tiles, or save it at a lower resolution, and its mask alike"
         ) from error
     except UnidentifiedImageError as error:
