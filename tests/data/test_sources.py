@@ -163,7 +163,7 @@ def test_folders_that_could_be_misread(tmp_path):
         ("isic2016", 122, 25, 122),
         ("cxr_lung", 44, 44, 44),
         ("hippocampus", 420, 420, 12),
-        ("dicom", 5, 0, 3),
+        ("dicom", 5, 3, 3),
     ],
 )
 def test_real_sets(shared_data, name, count, labeled, groups):

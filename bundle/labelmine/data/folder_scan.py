@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from labelmine.data.dicom_gold import is_dicom_gold
 from labelmine.data.findings import Findings
 from labelmine.data.folder_files import list_folder
 from labelmine.data.folder_splits import splits_of_folders
@@ -31,6 +32,8 @@ class Scan:
         set_aside: What cannot be used.
         unused: What belongs to no image.
         files: All files of a folder, relative to it.
+        dicom_gold: DICOM Segmentations and RT Structure Sets, which say themselves what they label.
+        is_listing: Whether a file lists the images, in an order that is kept.
         is_told: Whether it is known where masks are, so that none is no sign of a mistake.
     """
 
@@ -41,6 +44,8 @@ class Scan:
     unused: list[SetAside] = field(default_factory=list)
     files: list[PurePosixPath] = field(default_factory=list)
     is_told: bool = True
+    dicom_gold: list[Path] = field(default_factory=list)
+    is_listing: bool = False
 
     def reject(self, name: str, path: Path, reason: str) -> None:
         """Set a file aside."""
@@ -60,11 +65,13 @@ def scan_folder(folder: Path, mask_pattern: MaskPattern | None, findings: Findin
     """
     found = list_folder(folder)
     kinds = {path: file_kind(folder / path) for path in found.files}
-    files = [path for path, kind in kinds.items() if kind is not None]
+    gold = [path for path, kind in kinds.items() if kind == "dicom" and is_dicom_gold(folder / path)]
+    files = [path for path, kind in kinds.items() if kind is not None and path not in gold]
     paired = pair_by_pattern(files, mask_pattern) if mask_pattern else pair_by_names(files, folder.name)
     dicom = {path for path, kind in kinds.items() if kind == "dicom"}
     scan = Scan(folder, _entries(folder, paired, dicom, findings), files=found.files)
-    scan.is_told = mask_pattern is not None or bool(paired.patterns)
+    scan.dicom_gold = [folder / path for path in gold]
+    scan.is_told = mask_pattern is not None or bool(paired.patterns) or bool(gold)
     scan.frame_masks = {name: folder / path for path, name in paired.unpaired.items() if path not in dicom}
     for name, path in [(i.id, p) for i in paired.images for p in i.masks] + [
         (n, p) for p, n in paired.unpaired.items()

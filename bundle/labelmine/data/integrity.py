@@ -16,7 +16,9 @@ import numpy as np
 
 from labelmine.atomic import write_whole
 from labelmine.data.classes import ClassMap, ClassSpec
+from labelmine.data.dicom_gold import dicom_gold_classes
 from labelmine.data.findings import Finding, Findings
+from labelmine.data.image_assumptions import image_assumptions
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item
 from labelmine.data.level_rules import choose_classes, classes_of_levels, misfit
@@ -56,11 +58,15 @@ class CheckedItems:
 
 @dataclass(frozen=True)
 class _Opened:
-    """What opening one item showed: what is wrong, or the levels of its mask."""
+    """What opening one item showed: what is wrong, or the levels of its mask.
+
+    ``shown`` is what was assumed of its image, ``assumptions`` what was assumed of its mask.
+    """
 
     item: Item
     problem: str = ""
     levels: MaskLevels | None = None
+    shown: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
 
 
@@ -93,10 +99,12 @@ def check_items(
     aside = list(set_aside)
     known = len(aside)
     unique = keep_first(items, aside, folder)
-    known_classes = None if classes is None else ClassMap.from_config(classes)
-    found, findings = _open_all(unique, known_classes, window, slice_axis), Findings()
+    findings = Findings()
+    given = None if classes is None else ClassMap.from_config(classes)
+    known_classes = dicom_gold_classes(unique, given, findings)
+    found = _open_all(unique, known_classes, window, slice_axis)
     masks = [one.levels for one in found if one.levels]
-    class_map = choose_classes(known_classes, masks, findings) if masks or classes is not None else ClassMap()
+    class_map = choose_classes(known_classes, masks, findings) if masks or known_classes is not None else ClassMap()
     found = [_fitting(one, class_map) for one in found]
     aside += [SetAside(one.item["id"], _path(one.item, folder), one.problem) for one in found if one.problem]
     write_quarantine(Path(quarantine), aside)
@@ -144,7 +152,8 @@ def _open_all(items: Sequence[Item], classes: ClassMap | None, window: Window | 
 def _open(item: Item, classes: ClassMap | None, window: Window | None, slice_axis: int) -> _Opened:
     try:
         image = read_image(item, window, slice_axis)
-        return _Opened(item) if "label" not in item else _open_mask(item, image, classes, slice_axis)
+        opened = _Opened(item) if "label" not in item else _open_mask(item, image, classes, slice_axis)
+        return replace(opened, shown=tuple(image_assumptions(item)))
     except DataError as error:
         return _Opened(item, problem=str(error))
 
@@ -169,6 +178,9 @@ def _note_assumptions(good: Sequence[_Opened], classes: ClassMap, findings: Find
     said = {(sentence, one.item["label"]) for one in good for sentence in one.assumptions}
     for sentence, path in sorted(said):
         findings.note("reading", sentence, Path(path).name)
+    for one in good:
+        for sentence in one.shown:
+            findings.note("display", sentence, one.item["id"])
     note_polarity([one.levels for one in good if one.levels], classes, findings)
 
 

@@ -11,6 +11,7 @@ from monai.transforms import Transform
 from torch import Tensor
 
 from labelmine.data.classes import ClassMap
+from labelmine.data.dicom_gold import is_dicom_gold, read_dicom_label
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item
 from labelmine.data.mask_position import check_size
@@ -51,6 +52,8 @@ def read_label(item: Item, path: str | Path, classes: ClassMap, slice_axis: int 
     Raises:
         DataError: A mask that cannot be read, or of a form that does not fit the classes.
     """
+    if is_dicom_gold(path):  # whose classes may overlap
+        return read_dicom_label(item, path, classes)
     return encode_mask(read_mask_of(item, path, classes, slice_axis), path, classes)
 
 
@@ -62,6 +65,8 @@ def read_mask_of(item: Item, path: str | Path, classes: ClassMap | None, slice_a
     Raises:
         DataError: A mask that cannot be read.
     """
+    if classes is not None and is_dicom_gold(path):
+        return StoredMask(classes.decode(read_dicom_label(item, path, classes) > 0))
     is_color = classes is not None and classes.is_color
     files = mask_files(item, path)
     masks = [read_stored_mask(file, item.get("frame"), slice_axis, is_color, item["image"]) for file in files]

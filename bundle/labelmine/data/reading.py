@@ -11,6 +11,7 @@ import numpy as np
 from monai.data import NibabelReader, PILReader
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from labelmine.data.deep_pictures import is_deep_color, read_deep_color, scale_deep_color
 from labelmine.data.dicom import read_dicom
 from labelmine.data.headers import file_kind, slice_index
 from labelmine.data.intensities import (
@@ -64,6 +65,11 @@ def guarded(path: Path, read: Callable[[], T]) -> T:
         return read()
     except DataError as error:
         raise DataError(f"{path.name}: {error}") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(
+            f"{path.name}: picture of more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.3g} million pixels; cut it "
+            "into tiles, or save it at a lower resolution, and its mask alike"
+        ) from error
     except UnidentifiedImageError as error:
         message = f"{path.name}: content is no image in spite of its suffix; export it again"
         raise DataError(message) from error
@@ -96,6 +102,8 @@ def _read_scaled(path: Path, frame: int | None, window: Window | None, slice_axi
         return scale_to_limits(pixels, *limits) if window is None else scale_by_window(pixels, window)
     if kind is None:
         raise DataError("unknown image format; expected PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM or NIfTI")
+    if is_deep_color(path):
+        return scale_deep_color(read_deep_color(path))
     pixels = _read_picture(path)
     if pixels.dtype == np.uint8:
         return (pixels / np.float32(255)).astype(np.float32)

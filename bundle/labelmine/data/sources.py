@@ -6,9 +6,11 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from labelmine.data.dicom_geometry import order_by_position
+from labelmine.data.dicom_gold import is_dicom_gold, label_by_dicom_gold
 from labelmine.data.findings import Findings
 from labelmine.data.folder_scan import Scan, scan_folder
-from labelmine.data.headers import NIFTI_SUFFIXES, Header, patient_groups, read_header
+from labelmine.data.headers import NIFTI_SUFFIXES, Header, patient_groups, read_header, without_suffix
 from labelmine.data.items import Item
 from labelmine.data.listings import Entry, read_listing
 from labelmine.data.mask_pattern import MaskPattern
@@ -46,7 +48,9 @@ def find_items(
         findings: Receives what was assumed; None: it is logged.
 
     Returns:
-        Items with absolute paths, sorted by id for a folder, in the file's order for a listing.
+        Items with absolute paths: for a listing in the file's order, for a folder sorted by id, slices of a DICOM
+        series by position. DICOM Segmentations and RT Structure Sets, wherever they lie in the folder, become the
+        ``label`` of the images that they refer to.
 
     Raises:
         ConfigError: A ``mask_pattern`` that cannot be read, or one for a listing.
@@ -60,6 +64,7 @@ def find_items(
     said = findings if findings is not None else Findings()
     scan = _scan(source, mask_pattern, said)
     items = keep_first(_expand(scan, slice_axis), scan.set_aside, scan.root)
+    items = _label_by_dicom_gold(scan, items, said)
     if items and not scan.is_told and not any("label" in item for item in items):
         refuse_unlabeled(scan.files, source.name)
     rows = [*scan.set_aside, *scan.unused]
@@ -84,12 +89,16 @@ def _scan(source: Path, mask_pattern: str | None, findings: Findings) -> Scan:
     if mask_pattern is not None:
         raise ConfigError(f"mask_pattern: {source.name} lists the masks itself; give a folder, or take the knob out")
     unused: list[SetAside] = []
-    return Scan(source.parent, read_listing(source, findings, unused), unused=unused)
+    return Scan(source.parent, read_listing(source, findings, unused), unused=unused, is_listing=True)
 
 
 def _expand(scan: Scan, slice_axis: int) -> list[Item]:
     readable = [(entry, header) for entry in scan.entries if (header := _header(scan, entry, slice_axis))]
-    groups = patient_groups([entry.id for entry, _ in readable], [header for _, header in readable])
+    headers = [header for _, header in readable]
+    groups = patient_groups([entry.id for entry, _ in readable], headers)
+    if not scan.is_listing:
+        order = order_by_position([header.series for header in headers], [header.depth for header in headers])
+        readable, groups = [readable[index] for index in order], [groups[index] for index in order]
     frame_masks = dict(scan.frame_masks)
     items: list[Item] = []
     for (entry, header), group in zip(readable, groups, strict=True):
@@ -106,7 +115,8 @@ def _header(scan: Scan, entry: Entry, slice_axis: int) -> Header | None:
             return None
     try:
         header = read_header(entry.image, slice_axis)
-        if header.frames and not all(label.name.lower().endswith(NIFTI_SUFFIXES) for label in entry.labels):
+        volumes = all(label.name.lower().endswith(NIFTI_SUFFIXES) or is_dicom_gold(label) for label in entry.labels)
+        if header.frames and not volumes:
             raise DataError(
                 f"a 2-D mask cannot label {header.frames} frames; give a NIfTI mask volume, or one mask per frame "
                 f"named {entry.id}_frame0000.png and so on"
@@ -116,7 +126,21 @@ def _header(scan: Scan, entry: Entry, slice_axis: int) -> Header | None:
     except DataError as error:
         scan.reject(entry.id, entry.image, str(error))
         return None
+    if header.is_gold:
+        scan.dicom_gold.append(entry.image)
+        return None
     return header
+
+
+def _label_by_dicom_gold(scan: Scan, items: list[Item], findings: Findings) -> list[Item]:
+    if not scan.dicom_gold:
+        return items
+    search = label_by_dicom_gold(items, scan.dicom_gold)
+    for path, reason in search.unused:
+        scan.reject(without_suffix(path).name, path, reason)
+    for note in search.notes:
+        findings.note("segmentation", note)
+    return search.items
 
 
 def _frames(entry: Entry, header: Header, frame_masks: dict[str, Path]) -> list[Item]:
