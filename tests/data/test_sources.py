@@ -171,4 +171,4 @@ def test_real_sets(shared_data, name, count, labeled, groups):
     items = find_items(shared_data / name, set_aside=set_aside)
     assert (len(items), sum("label" in item for item in items)) == (count, labeled)
     assert len(Counter(item["group"] for item in items)) == groups
-    assert [row.id for row in set_aside if row.id] == (["liver"] if name == "dicom" else [])
+    assert [row.id for row in set_aside if row.id] == []
