@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from labelmine.data.classes import ClassMap, ClassSpec
-from labelmine.data.corrections import Corrections, ReadCorrections, place_corrections
-from labelmine.data.duplicates import Pair, near_duplicates
+from labelmine.data.corrections import Corrections, ReadCorrections
+from labelmine.data.duplicates import Pair
 from labelmine.data.findings import Finding, Findings
 from labelmine.data.integrity import CheckedItems, check_items, write_quarantine
 from labelmine.data.intensities import Window
@@ -19,14 +19,12 @@ from labelmine.data.items import Item, Split
 from labelmine.data.nnunet import DATASET_JSON, named_classes
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.reading import read_image
+from labelmine.data.run_split import RunSplit
 from labelmine.data.set_aside import SetAside, count_set_aside, log_set_aside
 from labelmine.data.sources import find_items
-from labelmine.data.split_file import SPLIT_FILE_NAME, adopt_split, load_split, save_split
-from labelmine.data.splits import check_fractions, split_items
 from labelmine.data.writable import require_short, require_writable
 from labelmine.errors import ConfigError
 from labelmine.ranks import on_first_rank
-from labelmine.weights import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -135,39 +133,24 @@ def prepare_image_set(
         DataError: No usable images, a split that leaks or has too little gold, a folder that holds another run, or
             corrections of images that are not there.
     """
-    check_fractions(val_fraction, test_fraction, labeled_fraction)
+    how = RunSplit(
+        seed=seed,
+        labeled_fraction=labeled_fraction,
+        val_fraction=val_fraction,
+        test_fraction=test_fraction,
+        split_file=split_file,
+    )
     folder = Path(output_dir).expanduser()
     require_writable(folder)
-    if dataset_dir is None:
-        source = _write_phantoms(folder / "phantom", phantom_count, seed, phantom_size)
-    else:
-        source = Path(dataset_dir).expanduser()
+    made = dataset_dir is None
+    source = _write_phantoms(folder, phantom_count, seed, phantom_size) if dataset_dir is None else Path(dataset_dir)
+    source = source.expanduser()
     checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, classes, window, slice_axis, mask_pattern)
     corrected = _corrected(corrections, checked, folder, window, slice_axis) if corrections is not None else None
-
-    settings: dict[str, float | str | None] = {"seed": seed, "val_fraction": val_fraction}
-    settings |= {"test_fraction": test_fraction, "labeled_fraction": labeled_fraction}
-    settings |= {"corrections": corrected.digest if corrected else None}
-    if dataset_dir is None:
-        settings |= {"phantom_size": phantom_size}
-    settings |= {"split_file": None}
-    if split_file is not None:
-        adopted = adopt_split(split_file, checked.items)
-        settings |= {"split_file": sha256_of(Path(split_file).expanduser())}
-    own_file = folder / SPLIT_FILE_NAME
-    loaded = load_split(own_file, checked.items, settings)
-    if loaded is not None:
-        items, pairs = loaded
-    elif split_file is not None:
-        items, pairs = adopted
-    else:
-        pairs = near_duplicates(checked.items, partial(read_image, window=window, slice_axis=slice_axis))
-        items = split_items(checked.items, seed, val_fraction, test_fraction, labeled_fraction, pairs)
-    items = place_corrections(items, corrected) if corrected else items
-    if loaded is None:
-        save_split(own_file, checked.items, items, settings, pairs)
+    read = partial(read_image, window=window, slice_axis=slice_axis)
+    items, pairs = how.apply(checked.items, folder, read, corrected, {"phantom_size": phantom_size} if made else {})
     image_set = ImageSet(
-        name="phantom" if dataset_dir is None else set_name(source),
+        name="phantom" if made else set_name(source),
         root=root_of(source),
         items=items,
         classes=checked.classes,
@@ -180,11 +163,11 @@ def prepare_image_set(
     return image_set
 
 
-def _write_phantoms(folder: Path, count: int, seed: int, size: int) -> Path:
+def _write_phantoms(run: Path, count: int, seed: int, size: int) -> Path:
     if count < 10:
         raise ConfigError(f"phantom_count: expected 10 or more, got {count}")
     n_train, n_val, n_test = round(count * 0.2), round(count * 0.1), round(count * 0.2)
-    return write_phantom_set(folder, n_train, n_val, n_test, seed, size, count - n_train - n_val - n_test)
+    return write_phantom_set(run / "phantom", n_train, n_val, n_test, seed, size, count - n_train - n_val - n_test)
 
 
 def find_and_check(
