@@ -12,7 +12,6 @@ from labelmine.labelers.base import Labeler, PseudoLabel
 from labelmine.labelers.prediction import predict
 from labelmine.labelers.refusal import Reason, Refusal
 from labelmine.networks import StudentNetwork
-from labelmine.quality import DrawnBy
 from labelmine.ranges import check_number
 
 
@@ -64,7 +63,6 @@ class SelfLabeler(Labeler):
             source=self.source,
             prompts=[[] for _ in accepted],
             student=probability,
-            drawn_by=[[DrawnBy.STUDENT] * probability.shape[1] for _ in accepted],
         )
 
 
