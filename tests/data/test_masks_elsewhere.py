@@ -9,6 +9,7 @@ from PIL import Image
 
 from labelmine.data import ClassMap, Item, read_label
 from labelmine.data.masks_elsewhere import LOOKED_AT, classes_elsewhere
+from labelmine.data.stored_masks import StoredMask
 
 BLOB = np.zeros((48, 64), dtype=np.uint8)
 BLOB[10:30, 20:50] = 1
@@ -49,11 +50,11 @@ def test_damaged_masks_are_left_to_their_reader(tmp_path):
 def test_large_folders_are_sampled(tmp_path, monkeypatch):
     files = masks(tmp_path / "answers", [BLOB]) * (LOOKED_AT * 5)
     read: list[Path] = []
-    monkeypatch.setattr(
-        "labelmine.data.masks_elsewhere.read_mask_of",
-        lambda item, path, *rest: (
-            read.append(path) or pytest.importorskip("labelmine.data.stored_masks").StoredMask(BLOB)
-        ),
-    )
+
+    def count(item: Item, path: Path, *_: object) -> StoredMask:
+        read.append(path)
+        return StoredMask(BLOB)
+
+    monkeypatch.setattr("labelmine.data.masks_elsewhere.read_mask_of", count)
     classes_elsewhere(GOLD, files)
     assert len(read) == LOOKED_AT
