@@ -43,9 +43,8 @@ from labelmine.synthesis import (
 )
 from labelmine.synthesis.process import TRAIN_STEPS
 from labelmine.synthesis.sampling import Network
-from labelmine.workflows import build_feature_network, kinds_of
-from labelmine.workflows.feature_networks import FeatureNetwork
-from labelmine.workflows.generator_training import gold_digests
+from labelmine.workflows.synthesize import FeatureNetwork, build_feature_network
+from labelmine.workflows.synthesize.generator_training import gold_digests, kinds_of
 
 SAMPLING_BAR, INPAINTING_BAR = 15.0, 10.0
 FRECHET_BAR = 1.1  # not worse by more than a tenth
@@ -156,7 +155,7 @@ def ways_of(generator: Generator, batches: Sequence[Batch], args: argparse.Names
     def few(steps: int, inpaint: bool = False, **knobs: Any) -> Way:
         def draw(network: Network, batch: Batch) -> Tensor:
             gold, steering = batch.lesion.images, [batch.lesion] if inpaint else []
-            fixed = {"seed": batch.seed, "device": gold.device, "progress": False}
+            fixed = {"seed": batch.seed, "device": gold.device}
             return sample(network, generator.process, gold.shape, steps, steering, **knobs, **fixed)
 
         return Way(generator, batches, draw)

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from labelmine.errors import WeightsError
 from labelmine.teachers import CompactTeacher, build_compact_teacher, save_compact_teacher
-from labelmine.workflows import build_feature_network
-from labelmine.workflows.feature_networks import FeatureNetwork
+from labelmine.workflows.synthesize import FeatureNetwork, build_feature_network
 
 
 class Recorder(nn.Module):
