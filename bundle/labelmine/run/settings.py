@@ -29,6 +29,7 @@ NO_EFFECT = {
     "methods": "cells may be added to a study",
     "fractions": "cells may be added to a study",
     "seeds": "cells may be added to a study",
+    "catalogue": "methods may be added to a study; each of its cells keeps its method's definition",
     "baseline": "the page is written anew at each end",
     "workers": "how many cells at a time",
     "threads": "how fast a cell is",
