@@ -10,9 +10,9 @@ from monai.bundle import ConfigParser
 from PIL import Image
 
 from labelmine.errors import ConfigError, DataError
+from labelmine.prediction import evaluate
 from labelmine.synthesis import Generator
 from labelmine.workflows import synthesis_conclusion
-from labelmine.workflows.prediction import evaluate
 
 from .conftest import Run
 
