@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dicom_makers import write_dicom
 from labelmine import progress
 from labelmine.data.items import Item
 from labelmine.data.phantom import phantom
@@ -160,3 +161,13 @@ def study(make_results: Made) -> StudyResults:
     """Mining helps at 10 %, not at 50 %; nothing is left to mine at 100 %."""
     dice = {("supervised", 0.1): 0.5, ("supervised", 0.5): 0.6, ("supervised", 1.0): 0.7}
     return make_results(dice | {("one_time", 0.1): 0.58, ("one_time", 0.5): 0.6, ("mean_teacher", 0.1): 0.4})
+
+
+@pytest.fixture
+def make_dicom(tmp_path: Path) -> Callable[..., Path]:
+    """Maker of a DICOM file: ``make_dicom(pixels, name="a.dcm", RescaleSlope=2, Rows=...)``."""
+
+    def make(pixels: np.ndarray, name: str = "a.dcm", **options: object) -> Path:
+        return write_dicom(tmp_path / name, np.asarray(pixels), **options)
+
+    return make

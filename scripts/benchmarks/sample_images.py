@@ -156,7 +156,7 @@ def ways_of(generator: Generator, batches: Sequence[Batch], args: argparse.Names
     def few(steps: int, inpaint: bool = False, **knobs: Any) -> Way:
         def draw(network: Network, batch: Batch) -> Tensor:
             gold, steering = batch.lesion.images, [batch.lesion] if inpaint else []
-            fixed = {"seed": batch.seed, "device": gold.device, "progress": False}
+            fixed = {"seed": batch.seed, "device": gold.device}
             return sample(network, generator.process, gold.shape, steps, steering, **knobs, **fixed)
 
         return Way(generator, batches, draw)

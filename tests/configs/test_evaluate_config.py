@@ -75,6 +75,21 @@ def test_mask_files_against_gold(
         run_config("evaluate", **knobs, output_dir=str(tmp_path / "again"))
 
 
+def test_mask_files_have_values_of_their_own(
+    tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any
+) -> None:
+    """Gold that is smeared is cut halfway, at 127.5; answers of 0 and 1 are not."""
+    root = phantom_folder(4)
+    (tmp_path / "answers").mkdir()
+    for path in (root / "masks").iterdir():
+        mask = np.asarray(Image.open(path).convert("L"))
+        Image.fromarray((mask > 0).astype(np.uint8)).save(tmp_path / "answers" / path.name)
+        Image.fromarray((mask > 0) * np.uint8(255)).save(path, "JPEG", quality=90)
+    assert find_images(str(root), str(tmp_path / "found")).classes.cut == 127.5
+    run_config("evaluate", dataset_dir=str(root), masks_dir=str(tmp_path / "answers"), output_dir=str(tmp_path / "out"))
+    assert metrics_of(tmp_path / "out")["masks"]["dice"]["mean"] > 0.99
+
+
 def test_without_gold_there_is_nothing_to_compare(
     mined: Any,
     tmp_path: Path,

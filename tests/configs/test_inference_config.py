@@ -26,13 +26,20 @@ def knobs_of(mined: Any, folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("refine", [False, True])
 def test_masks_at_the_size_of_the_images(
-    mined: Any, tmp_path: Path, phantom_folder: Callable[..., Path], refine: bool, run_config: Any
+    mined: Any,
+    tmp_path: Path,
+    phantom_folder: Callable[..., Path],
+    refine: bool,
+    run_config: Any,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     images = phantom_folder(3, size=48) / "images"
     Image.fromarray(np.zeros((50, 70, 3), np.uint8)).save(images / "wide.png")
     teacher = {"refine": True, "teacher_weights": mined.knobs["teacher_weights"], "min_score": 0.0} if refine else {}
-    run_config("inference", dataset_dir=str(images), **teacher, **knobs_of(mined, tmp_path / "out"))
+    with caplog.at_level("INFO"):
+        run_config("inference", dataset_dir=str(images), **teacher, **knobs_of(mined, tmp_path / "out"))
 
+    assert [message.split(",")[0] for message in caplog.messages if "batch" in message] == ["inference: 1 batch"]
     masks = {path.stem: Image.open(path) for path in (tmp_path / "out" / "masks").iterdir()}
     assert {name: mask.size for name, mask in masks.items()} == {
         "case_00": (48, 48), "case_01": (48, 48), "case_02": (48, 48), "wide": (70, 50),

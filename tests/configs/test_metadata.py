@@ -61,12 +61,13 @@ def test_versions_agree_with_the_project() -> None:
     assert METADATA["version"] in METADATA["changelog"]
     assert Version(METADATA["monai_version"]) >= floors()["monai"]
     assert Version(METADATA["pytorch_version"]) >= floors()["torch"]
+    assert Version(METADATA["numpy_version"]) >= floors()["numpy"]
 
 
 def test_required_packages_are_the_project_s_dependencies() -> None:
     stated = METADATA["required_packages_version"]
     expected = floors()
-    assert set(stated) | {"monai", "torch"} == set(expected)
+    assert set(stated) | {"monai", "torch", "numpy"} == set(expected)
     assert [name for name, version in stated.items() if Version(version) < expected[name]] == []
     assert "optional_packages_version" not in METADATA, "deprecated in favour of required_packages_version"
 

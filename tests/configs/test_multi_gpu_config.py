@@ -143,7 +143,7 @@ import ignite.distributed as idist, numpy as np, torch
 from monai.data import DataLoader, Dataset
 from labelmine.data import ClassMap, Item, LabelStore
 from labelmine.errors import ConfigError
-from labelmine.handlers import LabelQuality, PseudoLabeling
+from labelmine.handlers import LabelQuality, PseudoLabeling, Schedule
 from labelmine.labelers import PseudoLabel
 from labelmine.ranks import gathered, join_ranks, on_first_rank, own_batches
 from labelmine.run.folder import RunFolder
@@ -183,7 +183,7 @@ quality(type("Engine", (), {"state": type("State", (), {"epoch": 1})}))
 said["quality"] = quality.rows
 
 said["refused"] = []
-for knobs in ({"relabel_every": 2, "schedule": "continuous"}, {"loader": []}):
+for knobs in ({"schedule": Schedule("continuous", relabel_every=2)}, {"loader": []}):
     try:
         PseudoLabeling(None, torch.nn.Linear(1, 1), **knobs)
     except ConfigError as error:

@@ -51,7 +51,7 @@ def test_review_of_a_label_run(
 @pytest.mark.parametrize(
     ("knobs", "kind", "message"),
     [
-        ({"diversity": 2}, ConfigError, "diversity: expected a number from 0"),
+        ({"diversity": 2}, ConfigError, r"diversity: expected a number in \[0, 1\]"),
         ({"budget": -1}, ConfigError, "budget: expected a number of images"),
         ({"budgets": 3}, ConfigError, r"'budgets' \(did you mean 'budget'\?\)"),
         ({"labels_dir": "/nowhere"}, DataError, "nowhere: has no labels/; give --labels_dir"),

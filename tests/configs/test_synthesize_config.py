@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from labelmine.workflows.prediction import evaluate
 from monai.bundle import ConfigParser
 from PIL import Image
 
@@ -182,6 +183,6 @@ def test_nothing_admitted_trains_no_second_student(
 def test_a_knob_that_makes_no_image_stops_the_run_before_the_first_training(
     tmp_path: Path, tiny: dict[str, Any], run_config: Any, refused: Any
 ) -> None:
-    with refused(ConfigError, r"eta: expected 0 or more\. Got: -1"):
+    with refused(ConfigError, r"eta: expected a number of 0 or more\. Got: -1"):
         run_config("synthesize", **{**tiny, "eta": -1}, output_dir=str(tmp_path))
     assert not list(tmp_path.iterdir())

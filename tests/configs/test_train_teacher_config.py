@@ -4,12 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from labelmine.errors import ConfigError
 from labelmine.teachers import build_compact_teacher
 from makers import metrics_of
 
 
-def test_two_steps_on_phantoms(tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any) -> None:
+def test_two_steps_on_phantoms(
+    tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     exam = phantom_folder(4, size=64)
     run_config(
         "train_teacher", dataset_dirs=[str(exam), "phantom"], phantom_count=4, exam_dir=str(exam), image_size=64,
@@ -20,6 +24,7 @@ def test_two_steps_on_phantoms(tmp_path: Path, phantom_folder: Callable[..., Pat
     assert len(teacher.trained_on) == 4, "made images need not be remembered, real ones must"
     exam_figures = metrics_of(tmp_path / "out")["exam"]
     assert 0 <= exam_figures["dice"]["mean"] <= 1
+    assert "%|" not in capsys.readouterr().err, "no bars where output is no terminal"
 
 
 def test_sets_must_be_named(run_config: Any, refused: Any) -> None:

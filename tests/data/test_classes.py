@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import logging
+import json
 
 import numpy as np
 import pytest
@@ -59,30 +59,6 @@ def test_foreign_values():
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([[0, 1], [0, 2]], (1, 2)),
-        ([[0], [1, 2, 3]], (1, 2, 3)),
-        ([list(range(21))], tuple(range(1, 21))),
-        ([list(range(22))], None),
-        ([[0, 1]], None),
-        ([[0, 255]], None),
-        ([[0, 1, 3]], None),
-        ([[0, 0.5, 1]], None),
-        ([], None),
-    ],
-)
-def test_infer(values, expected):
-    assert ClassMap.infer(np.array(mask) for mask in values).values == expected
-
-
-def test_infer_warns_of_gaps(caplog):
-    with caplog.at_level(logging.WARNING):
-        ClassMap.infer([np.array([0, 1, 3])])
-    assert "masks hold the values [1.0, 3.0]: taken as one foreground class" in caplog.text
-
-
-@pytest.mark.parametrize(
     ("spec", "names", "values"),
     [
         (1, ("foreground",), None),
@@ -101,11 +77,7 @@ def test_from_config(spec, names, values):
     assert len(classes) == len(names)
 
 
-def test_from_config_infers_from_masks():
-    assert len(ClassMap.from_config(None, [np.array([[0, 1, 2]])])) == 2
-
-
-@pytest.mark.parametrize("spec", [0, -1, True, "liver", [], ["background"], [1, 2], {}, 1.5])
+@pytest.mark.parametrize("spec", [None, 0, -1, True, "liver", [], ["background"], [1, 2], {}, 1.5])
 def test_from_config_refuses_other_forms(spec):
     with pytest.raises(ConfigError, match="classes: expected null, a number, a list of names"):
         ClassMap.from_config(spec)
@@ -131,3 +103,31 @@ def test_masks_of_other_form():
         COLORS.encode(np.zeros((2, 2)))
     with pytest.raises(DataError, match=r"expected \(1, H, W\)"):
         ClassMap().decode(np.zeros((2, 2, 2), dtype=bool))
+
+
+def test_values_between_levels_are_taken_to_the_nearest():
+    values = np.array([[0, 127, 128, 254, 255]])
+    assert ClassMap(levels=(0, 255)).encode(values).tolist() == [[[0, 0, 1, 1, 1]]]
+    two = ClassMap(("a", "b"), (100, 200), (0, 100, 200, 255))
+    assert two.encode(np.array([[49, 51, 149, 151, 227, 228]])).argmax(0).tolist() == [[0, 0, 0, 1, 1, 0]]
+    assert two.foreign_values(np.array([[40, 90, 240]])) == {255}
+
+
+@pytest.mark.parametrize("levels", [None, (0, 0.8), (0, 255), (0, 400), (0, 60_000)])
+def test_what_is_written_is_read_back_whatever_the_cut(levels):
+    classes = ClassMap(levels=levels)
+    mask = np.array([[[0, 1], [1, 0]]])
+    assert (classes.encode(classes.decode(mask > 0)) == mask).all()
+
+
+def test_json_round_trip():
+    for classes in (ClassMap(), COLORS, ClassMap.from_config(2), ClassMap(levels=(0.0, 0.9))):
+        assert ClassMap.from_json(json.loads(json.dumps(classes.as_json()))) == classes
+
+
+def test_lossy_masks_of_several_classes():
+    with pytest.raises(DataError, match="JPEG changes class values and colours; save class maps as PNG"):
+        ClassMap.from_config(2).encode_lossy(np.array([[0, 9]]))
+    assert ClassMap.from_config(2).encode_lossy(np.array([[0, 8]])).tolist() == [[[0, 0]], [[0, 0]]]
+    assert ClassMap().encode_lossy(np.array([[0, 127, 128]])).tolist() == [[[0, 0, 1]]]
+    assert ClassMap(("a",), (100,)).encode_lossy(np.array([[0, 49, 51]])).tolist() == [[[0, 0, 1]]]

@@ -84,9 +84,17 @@ def test_dicom_frames_and_owner():
     assert still.study
 
 
-def test_dicom_segmentation_is_no_image():
-    with pytest.raises(DataError, match=r"a DICOM segmentation \(SEG\) is no image"):
-        read_header(dicom_file("liver_1frame.dcm"))
+@pytest.mark.parametrize("name", ["liver_1frame.dcm", "rtstruct.dcm"])
+def test_masks_of_other_images_are_no_image(name: str) -> None:
+    assert read_header(dicom_file(name)).is_gold
+    assert not read_header(dicom_file("CT_small.dcm")).is_gold
+
+
+def test_place_of_a_dicom_slice() -> None:
+    header = read_header(dicom_file("CT_small.dcm"))
+    assert header.depth == pytest.approx(-75.7)
+    assert header.series
+    assert read_header(dicom_file("examples_rgb_color.dcm")).depth is None
 
 
 @pytest.mark.parametrize("name", ["x.dcm", "x.nii.gz", "x.nii"])

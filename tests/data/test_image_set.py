@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from labelmine.data import duplicates, image_set
 from labelmine.data.image_set import ImageSet, prepare_image_set
@@ -127,3 +128,13 @@ def test_the_split_of_another_run(phantom_folder: PhantomFolder, tmp_path: Path)
         assert _splits(other) == _splits(first)
     with pytest.raises(DataError, match="split_file was"):
         prepare_image_set(folder, str(tmp_path / "other"), seed=4)
+
+
+def test_what_was_assumed_goes_with_the_set(phantom_folder: PhantomFolder, tmp_path: Path) -> None:
+    folder = phantom_folder(12)
+    for path in (folder / "masks").iterdir():
+        smooth = Image.open(path).convert("L").resize((96, 96)).resize((48, 48), Image.Resampling.BILINEAR)
+        smooth.rotate(1, resample=Image.Resampling.BICUBIC).save(path)
+    images = prepare_image_set(str(folder), str(tmp_path / "run"))
+    assert [row.kind for row in images.findings] == ["levels"]
+    assert images.classes.levels == (0, 255)

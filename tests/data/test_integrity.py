@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from labelmine.data import ClassMap, Item, SetAside, check_items, find_items
-from labelmine.errors import DataError
+from labelmine.data import ClassMap, Item, LoadItem, SetAside, check_items, find_items
+from labelmine.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
 
@@ -72,7 +72,7 @@ def test_each_bad_file_is_named_and_the_rest_goes_on(tmp_path, caplog):
         "small": "small.png: mask is 16 x 12 pixels, its image 32 x 24",
         "doubled": "doubled id: images/doubled.jpg already has it",
         "nomask": "nomask.png: file is empty (0 bytes)",
-        "lost": "mask without image: expected images/lost.*",
+        "lost": "mask without image: expected an image named lost.*",
         "plan": "plan.dcm: DICOM file without pixels (SOP class: RT Plan Storage)",
     }
     assert reasons.keys() == expected.keys()
@@ -164,3 +164,41 @@ def test_real_sets_are_clean(shared_data, tmp_path, name, count, classes, n_empt
     checked = check_items(find_items(shared_data / name), tmp_path / "quarantine.csv")
     assert (len(checked.items), len(checked.set_aside)) == (count, 0)
     assert (len(checked.classes), checked.n_empty_masks) == (classes, n_empty)
+
+
+def test_what_was_assumed_is_collected_and_logged_in_one_line_each(tmp_path, caplog):
+    smooth = np.zeros((24, 32), dtype=np.uint8)
+    smooth[5:15, 5:25] = 255
+    for name in ("a", "b"):
+        write_pair(
+            tmp_path, name, mask=np.asarray(Image.fromarray(smooth).rotate(20, resample=Image.Resampling.BICUBIC))
+        )
+    write_pair(tmp_path, "full", mask=np.full((24, 32), 255, dtype=np.uint8))
+    with caplog.at_level(logging.INFO, logger="labelmine.data.integrity"):
+        checked = check_items(find_items(tmp_path), tmp_path / "quarantine.csv")
+    assert [(row.kind, row.count, row.examples) for row in checked.findings] == [
+        ("levels", 1, ()),
+        ("polarity", 1, ("full.png",)),
+    ]
+    assert [record.getMessage() for record in caplog.records] == [str(row) for row in checked.findings]
+    assert checked.classes.cut == 127.5
+
+
+def test_every_reader_has_the_rule_of_the_set(tmp_path):
+    """A mask of noise is empty gold in the check, and when it is read for training."""
+    write_pair(tmp_path, "a")
+    write_pair(tmp_path, "noise", mask=(RNG.random((24, 32)) < 0.05).astype(np.uint8) * 3)
+    checked = check_items(find_items(tmp_path), tmp_path / "quarantine.csv")
+    assert checked.n_empty_masks == 1
+    loaded = {item["id"]: LoadItem(checked.classes)(item)["label"] for item in checked.items}
+    assert (int(loaded["a"].sum()), int(loaded["noise"].sum())) == (16, 0)
+
+
+def test_small_values_in_areas_are_a_question(tmp_path):
+    write_pair(tmp_path, "a")
+    write_pair(tmp_path, "noise", mask=(RNG.random((24, 32)) < 0.05).astype(np.uint8) * 3)
+    ones = np.zeros((24, 32), dtype=np.uint8)
+    ones[5:15, 5:25] = 2
+    write_pair(tmp_path, "twos", mask=ones)
+    with pytest.raises(ConfigError, match=r'--classes "\{class_2: 2, class_255: 255\}"'):
+        check_items(find_items(tmp_path), tmp_path / "quarantine.csv")

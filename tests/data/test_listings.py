@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
 
+from labelmine.data.findings import Findings
 from labelmine.data.listings import read_listing
 from labelmine.errors import DataError
 
@@ -17,9 +19,9 @@ def write(path: Path, content: str | dict) -> Path:
 def test_csv(tmp_path):
     text = "id,image,label,group,split,age\nx,im/a.png,gold/a.png,p1,train,61\n,im/b.nii.gz,,,,\n"
     first, second = read_listing(write(tmp_path / "set.csv", text))
-    assert (first.id, first.image, first.label) == ("x", tmp_path / "im/a.png", tmp_path / "gold/a.png")
+    assert (first.id, first.image, first.labels) == ("x", tmp_path / "im/a.png", (tmp_path / "gold/a.png",))
     assert (first.group, first.split) == ("p1", "train")
-    assert (second.id, second.label, second.group, second.split) == ("im/b", None, None, None)
+    assert (second.id, second.labels, second.group, second.split) == ("im/b", (), None, None)
 
 
 def test_csv_of_spreadsheets(tmp_path):
@@ -57,6 +59,39 @@ def test_decathlon_datalist_leaves_the_split_open(tmp_path):
     assert [(entry.id, entry.split) for entry in entries] == [("imagesTr/a", None), ("b", "unlabeled")]
 
 
+@pytest.mark.parametrize("column", ["mask", "Seg", "segmentation", "gt"])
+def test_other_names_of_the_masks_column(tmp_path, column):
+    findings, unused = Findings(), []
+    path = write(tmp_path / "set.csv", f"image,{column},age,{','.join(f'c{n:02d}' for n in range(12))}\na.png,m.png\n")
+    assert read_listing(path, findings, unused)[0].labels == (tmp_path / "m.png",)
+    assert str(findings.rows()[0]) == f"the column `{column.lower()}` of set.csv was read as the masks' (`label`)"
+    (row,) = unused
+    assert (row.id, row.path) == ("", "set.csv")
+    assert row.reason.startswith("columns not used: age, c00, c01")
+    assert row.reason.endswith("c08 and 3 more")
+
+
+def test_several_masks_in_a_cell(tmp_path):
+    text = "image,label\na.png,m.png | m_1.png\n"
+    assert read_listing(write(tmp_path / "set.csv", text))[0].labels == (tmp_path / "m.png", tmp_path / "m_1.png")
+
+
+def test_keys_of_a_datalist_that_are_not_used(tmp_path):
+    findings, unused = Findings(), []
+    rows = [{"image": "a.png", "seg": "m.png", "fold": 0}, {"image": "b.png", "seg": "n.png", "fold": 1}]
+    path = write(tmp_path / "list.json", {"training": rows, "name": "any", "sites": ["x"]})
+    assert [entry.labels[0].name for entry in read_listing(path, findings, unused)] == ["m.png", "n.png"]
+    assert [row.reason for row in unused] == ["keys not used: sites", "keys of rows not used: fold"]
+    assert "column `seg`" in str(findings.rows()[0])
+
+
+def test_names_whose_accents_are_stored_apart(tmp_path):
+    name = "caf\u00e9.png"
+    (tmp_path / unicodedata.normalize("NFD", name)).write_bytes(b"")
+    (entry,) = read_listing(write(tmp_path / "set.csv", f"image\n{name}\n"))
+    assert entry.image.is_file()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -66,6 +101,12 @@ def test_decathlon_datalist_leaves_the_split_open(tmp_path):
         ("set.csv", "image,label\na.png,\n,b.png\n", "row 2 has no `image` path"),
         ("set.csv", "image,split\na.png,dev\n", "row 1: split: expected one of .* got 'dev'"),
         ("set.csv", "id,image\n../../etc/a,a.png\n", "row 1: id: expected a relative name without"),
+        (
+            "set.csv",
+            "image,label,mask\na.png,benign,m.png\n",
+            "expected one column of masks, got .'label', 'mask'.; keep",
+        ),
+        ("set.json", {"images": [], "annotations": [], "categories": []}, "holds COCO annotations, which are not read"),
         ("set.json", "{", "cannot be read as JSON"),
         ("set.json", "[]", "expected a MONAI datalist with lists named"),
         ("set.json", {"training": [{"label": "a"}]}, r"training\[0\]: expected one `image` path"),

@@ -108,7 +108,7 @@ def test_what_is_set_aside(tmp_path, caplog):
     assert reasons.keys() == {"images/a.png", "masks/a.png", "masks/lost.png", "masks/b.dcm", "images/v.nii.gz"}
     assert reasons["images/a.png"].startswith("doubled id: images/a.jpg already has it")
     assert reasons["masks/a.png"].startswith("second mask of this name beside a.bmp")
-    assert reasons["masks/lost.png"].startswith("mask without image: expected images/lost.*")
+    assert reasons["masks/lost.png"].startswith("mask without image: expected an image named lost.*")
     assert reasons["masks/b.dcm"].startswith("masks are read from PNG")
     assert reasons["images/v.nii.gz"].startswith("header cannot be read")
     assert "set aside: lost (masks/lost.png): mask without image" in caplog.text
@@ -140,13 +140,17 @@ def test_missing_and_empty_sources(tmp_path):
 
 
 def test_folders_that_could_be_misread(tmp_path):
-    write_picture(tmp_path / "case1" / "images" / "a.png")
     write_picture(tmp_path / "case1" / "masks" / "a.png")
-    with pytest.raises(DataError, match="masks in case1/masks/, which would be taken for images"):
+    with pytest.raises(
+        DataError, match=r"holds masks \(case1/masks/a.png\) and no images; give the folder that holds both"
+    ):
         find_items(tmp_path)
+    write_picture(tmp_path / "case1" / "images" / "a.png")
     write_picture(tmp_path / "case1" / "labels" / "a.png")
-    with pytest.raises(DataError, match="holds both masks/ and labels/; keep the gold masks only"):
+    with pytest.raises(DataError, match="holds masks of the same images in 2 ways; say which is the gold: ") as caught:
         find_items(tmp_path / "case1")
+    assert "--mask_pattern 'masks/{id}.png' (1 masks)" in str(caught.value)
+    assert "--mask_pattern 'labels/{id}.png' (1 masks)" in str(caught.value)
 
 
 @pytest.mark.shared
@@ -159,7 +163,7 @@ def test_folders_that_could_be_misread(tmp_path):
         ("isic2016", 122, 25, 122),
         ("cxr_lung", 44, 44, 44),
         ("hippocampus", 420, 420, 12),
-        ("dicom", 5, 0, 3),
+        ("dicom", 5, 3, 3),
     ],
 )
 def test_real_sets(shared_data, name, count, labeled, groups):
@@ -167,4 +171,4 @@ def test_real_sets(shared_data, name, count, labeled, groups):
     items = find_items(shared_data / name, set_aside=set_aside)
     assert (len(items), sum("label" in item for item in items)) == (count, labeled)
     assert len(Counter(item["group"] for item in items)) == groups
-    assert [row.id for row in set_aside] == (["liver"] if name == "dicom" else [])
+    assert [row.id for row in set_aside if row.id] == []

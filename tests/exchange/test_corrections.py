@@ -15,10 +15,10 @@ from labelmine.data.classes import ClassMap
 from labelmine.data.image_set import ImageSet, prepare_image_set
 from labelmine.data.items import Item
 from labelmine.data.loading import read_label
+from labelmine.data.picture_volumes import encode_picture_volume
 from labelmine.errors import DataError
 from labelmine.exchange.corrections import corrections_reader, flat_name, read_corrections
 from labelmine.exchange.cvat import encode_cvat_xml, image_element
-from labelmine.exchange.picture_volumes import encode_picture_volume
 from labelmine.exchange.seg_nrrd import encode_seg_nrrd
 
 IDS = ("case_1", "exam/case_2")

@@ -54,5 +54,5 @@ def test_average_survives_a_checkpoint() -> None:
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, -0.5])
 def test_wrong_decay(decay: float) -> None:
-    with pytest.raises(ConfigError, match=rf"ema_decay: expected a decay between 0 and 1.*Got: {decay}"):
+    with pytest.raises(ConfigError, match=rf"ema_decay: expected a number in \(0, 1\), or 0 .*Got: {decay}"):
         EmaStudent(network(), decay)

@@ -200,10 +200,10 @@ def test_a_verdict_about_another_labeler_is_refused(tmp_path: Path) -> None:
     ("knobs", "message"),
     [
         ({"fallback": "teacher"}, "fallback: expected 'self' or 'none'. Got: 'teacher'"),
-        ({"confidence": 0.4}, r"confidence: expected a probability in \[0.5, 1\]. Got: 0.4"),
-        ({"min_support": 2}, r"min_support: expected a fraction in \[0, 1\]. Got: 2"),
-        ({"disagreement": -1}, r"disagreement: expected a fraction in \[0, 1\]. Got: -1"),
-        ({"min_score": 1.5}, r"min_score: expected a fraction in \[0, 1\]. Got: 1.5"),
+        ({"confidence": 0.4}, r"confidence: expected a number in \[0.5, 1\]. Got: 0.4"),
+        ({"min_support": 2}, r"min_support: expected a number in \[0, 1\]. Got: 2"),
+        ({"disagreement": -1}, r"disagreement: expected a number in \[0, 1\]. Got: -1"),
+        ({"min_score": 1.5}, r"min_score: expected a number in \[0, 1\]. Got: 1.5"),
     ],
 )
 def test_wrong_knobs(knobs: dict[str, Any], message: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from labelmine.labelers import GatedLabeler, PromptedLabeler, RecordedLabeler, ReferenceLabeler, SelfLabeler
+from labelmine.labelers import FeatureMap, GatedLabeler, PromptedLabeler, RecordedLabeler, ReferenceLabeler, SelfLabeler
 from labelmine.labelers.prediction import predict
 from labelmine.networks import Student, TestTimeAverage
 from labelmine.quality import AreaRange, Gate, Verdict
@@ -80,7 +80,7 @@ def test_a_gated_labeler_asks_an_averaging_student_once(kind: str, source: str, 
 
 def test_references_and_the_answer_come_from_one_look() -> None:
     network, gold = Counted(), [views(3)]
-    labeler = ReferenceLabeler(gold, layer="sharpen", stride=1, min_score=0.0)
+    labeler = ReferenceLabeler(gold, features=FeatureMap("sharpen", 1), min_score=0.0)
     labeler.prepare(network)
     network.looks = 0
     label = GatedLabeler(labeler, verdict("blend"))(views(), network)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from labelmine.errors import ConfigError
 from labelmine.labelers import Labeler, PromptedLabeler, PseudoLabel, Reason, Refusal
 from labelmine.labelers.prediction import predict
 from labelmine.prompts import PromptGenerator, Prompts
@@ -197,7 +198,7 @@ def test_agreement_is_the_dice_of_thresholded_masks() -> None:
 
 
 def test_min_score_outside_its_range_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"min_score: expected an expected Dice in \[0, 1\]. Got: 1.5"):
+    with pytest.raises(ConfigError, match=r"min_score: expected a number in \[0, 1\]. Got: 1.5"):
         PromptedLabeler(BoxTeacher(), min_score=1.5)
 
 

@@ -171,8 +171,8 @@ def test_views_without_their_original_size_are_refused(folder: Path) -> None:
     ("knobs", "message"),
     [
         ({"masks_dir": None}, "masks_dir: expected the folder of the recorded masks; give it by --masks_dir DIR"),
-        ({"min_score": 1.5}, r"min_score: expected an expected Dice in \[0, 1\]. Got: 1.5"),
-        ({"one_class_limit": 0}, r"one_class_limit: expected a fraction in \(0, 1\], or null. Got: 0"),
+        ({"min_score": 1.5}, r"min_score: expected a number in \[0, 1\]. Got: 1.5"),
+        ({"one_class_limit": 0}, r"one_class_limit: expected a number in \(0, 1\], or null. Got: 0"),
         ({"one_class_limit": 97}, "one_class_limit: .* Got: 97"),
     ],
 )

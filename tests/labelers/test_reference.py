@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
 from labelmine.errors import ConfigError, DataError
-from labelmine.handlers import PseudoLabeling
-from labelmine.labelers import Labeler, Reason, ReferenceLabeler, Refusal
+from labelmine.handlers import PseudoLabeling, Schedule
+from labelmine.labelers import FeatureMap, Labeler, Reason, ReferenceLabeler, Refusal, Vote
 from labelmine.labelers.prediction import predict
 from labelmine.networks import Student
 
@@ -50,7 +51,7 @@ def gold(count: int = 3, classes: int = 1, seed: int = 0, exclusive: bool = Fals
 def test_votes_equal_a_slow_loop(exclusive: bool, k: int, seed: int) -> None:
     student, references = network(2, seed), gold(2, 2, seed, exclusive)
     query = gold(1, 2, seed + 1, exclusive)[0]
-    labeler = ReferenceLabeler(references, exclusive, k=k, pool_size=10**6, layer="1", stride=1, min_score=0.0)
+    labeler = ReferenceLabeler(references, exclusive, FeatureMap("1", 1), Vote(k, 10**6), min_score=0.0)
     answer = labeler({"image": query["image"]}, student)
     layers = student[:2]
     pool = torch.cat([F.normalize(layers(r["image"]), dim=1)[0].flatten(1).t() for r in references])
@@ -73,9 +74,11 @@ def test_votes_equal_a_slow_loop(exclusive: bool, k: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
-@pytest.mark.parametrize("knobs", [{}, {"near_images": 2}, {"stride": 2, "pool_size": 60}, {"memory_mb": 0.01}])
-def test_it_finds_what_looks_alike(exclusive: bool, knobs: dict[str, Any]) -> None:
-    labeler = ReferenceLabeler(gold(4, 2, 0, exclusive), exclusive, layer="1", **{"stride": 1, **knobs})
+@pytest.mark.parametrize(
+    ("stride", "knobs"), [(1, {}), (1, {"near_images": 2}), (2, {"pool_size": 60}), (1, {"memory_mb": 0.01})]
+)
+def test_it_finds_what_looks_alike(exclusive: bool, stride: int, knobs: dict[str, Any]) -> None:
+    labeler = ReferenceLabeler(gold(4, 2, 0, exclusive), exclusive, FeatureMap("1", stride), Vote(**knobs))
     assert isinstance(labeler, Labeler)
     query = gold(1, 2, 7, exclusive)[0]
     answer = labeler(query, network(2))
@@ -90,7 +93,7 @@ def test_it_finds_what_looks_alike(exclusive: bool, knobs: dict[str, Any]) -> No
 
 
 def test_classes_and_background_have_equal_numbers_of_reference_pixels() -> None:
-    labeler = ReferenceLabeler(gold(3, 1), layer="1", stride=1, pool_size=100)
+    labeler = ReferenceLabeler(gold(3, 1), features=FeatureMap("1", 1), vote=Vote(pool_size=100))
     labeler.prepare(network())
     pool = labeler._pool
     assert pool is not None
@@ -100,7 +103,7 @@ def test_classes_and_background_have_equal_numbers_of_reference_pixels() -> None
 
 
 def test_the_pool_follows_the_student_only_when_it_is_prepared() -> None:
-    student, labeler = network(), ReferenceLabeler(gold(), layer="1", stride=1)
+    student, labeler = network(), ReferenceLabeler(gold(), features=FeatureMap("1", 1))
     labeler.prepare(student)
     before = labeler._pool
     nn.init.normal_(student[0].weight)  # type: ignore[index, arg-type]
@@ -117,7 +120,7 @@ def test_padding_neither_votes_nor_counts() -> None:
     for batch in references:
         batch["weight"] = torch.ones(1, 1, SIDE, SIDE)
         batch["weight"][..., 8:] = 0
-    labeler = ReferenceLabeler(references, layer="1", stride=1, pool_size=10**6)
+    labeler = ReferenceLabeler(references, features=FeatureMap("1", 1), vote=Vote(pool_size=10**6))
     labeler.prepare(network())
     assert labeler._pool is not None
     assert len(labeler._pool.features) <= 2 * SIDE * 8
@@ -127,13 +130,13 @@ def test_padding_neither_votes_nor_counts() -> None:
 
 
 def test_unsure_pixels_abstain_and_empty_answers_are_refused() -> None:
-    labeler = ReferenceLabeler(gold(3), layer="1", stride=1, confidence=1.0)
+    labeler = ReferenceLabeler(gold(3), features=FeatureMap("1", 1), vote=Vote(confidence=1.0))
     query = gold(1, seed=9)[0]
     answer = labeler(query, network())
     share = answer.mask
     assert torch.equal(answer.weight[0, 0] > 0, (torch.maximum(share, 1 - share)[0, 0] == 1))
     noise = {"image": torch.rand(1, 3, SIDE, SIDE)}
-    strict = ReferenceLabeler(gold(3), layer="1", stride=1, min_score=1.0)(noise, network())
+    strict = ReferenceLabeler(gold(3), features=FeatureMap("1", 1), min_score=1.0)(noise, network())
     assert strict.refusal == [Refusal.low_score(strict.score.item(), 1)]
     assert strict.weight.max() == 0
 
@@ -142,7 +145,7 @@ def test_an_image_without_the_object_gets_no_label() -> None:
     plain = nn.Conv2d(3, 3, 1)
     nn.init.dirac_(plain.weight)
     student = nn.Sequential(plain, nn.Conv2d(3, 1, 1))
-    labeler = ReferenceLabeler(gold(3), layer="0", stride=1)
+    labeler = ReferenceLabeler(gold(3), features=FeatureMap("0", 1))
     answer = labeler({"image": torch.full((1, 3, SIDE, SIDE), 0.4)}, student)
     assert answer.accepted.tolist() == [False]
     assert answer.refusal == [Refusal(Reason.NO_LIKENESS)]
@@ -165,7 +168,8 @@ def test_a_frozen_encoder_may_look_instead_of_the_student() -> None:
         seen.append(image.shape)
         return image
 
-    answer = ReferenceLabeler(gold(3), encoder=encoder, stride=1)(gold(1, seed=4)[0], lambda image: image[:, :1])
+    labeler = ReferenceLabeler(gold(3), features=FeatureMap(encoder=encoder, stride=1))
+    answer = labeler(gold(1, seed=4)[0], lambda image: image[:, :1])
     assert answer.accepted.all()
     assert set(seen) == {(1, 3, SIDE, SIDE)}
 
@@ -180,13 +184,13 @@ def test_in_a_foreign_trainer(schedule: Any) -> None:
     ]
     loader = DataLoader(Dataset(data), batch_size=3, shuffle=True)
     unlabeled = DataLoader(Dataset([{**d, "label": torch.zeros(1, SIDE, SIDE)} for d in data[3:]]), batch_size=2)
-    labeler = ReferenceLabeler(gold(3), layer="1", stride=1)
+    labeler = ReferenceLabeler(gold(3), features=FeatureMap("1", 1))
     seen: list[Tensor] = []
     trainer = SupervisedTrainer(
         torch.device("cpu"), 2, loader, student, torch.optim.SGD(student.parameters(), 0.01), DiceCELoss(sigmoid=True)
     )
     mining = PseudoLabeling(
-        labeler, student, unlabeled, schedule=schedule, observers=[lambda _, answer: seen.append(answer.mask)]
+        labeler, student, unlabeled, schedule=Schedule(schedule), observers=[lambda _, answer: seen.append(answer.mask)]
     )
     mining.attach(trainer)
     trainer.run()
@@ -196,34 +200,37 @@ def test_in_a_foreign_trainer(schedule: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("make", "message"),
     [
-        ({"k": 0}, r"expected k >= 1, pool_size >= k, stride >= 1, near_images >= 1 or null\. Got: 0, 20000, 2, None"),
-        ({"pool_size": 2}, "Got: 5, 2, 2, None"),
-        ({"confidence": 2}, r"expected confidence and min_score in \[0, 1\], memory_mb > 0\. Got: 2, 0.5, 256"),
-        ({"memory_mb": 0}, "memory_mb > 0"),
+        (lambda: Vote(k=0), "k: expected a whole number of 1 or more. Got: 0"),
+        (lambda: Vote(pool_size=2), "pool_size: expected a whole number of 5 or more, as k neighbours vote. Got: 2"),
+        (lambda: Vote(confidence=2), r"vote_confidence: expected a number in \[0, 1\]. Got: 2"),
+        (lambda: Vote(memory_mb=0), "memory_mb: expected a number above 0. Got: 0"),
+        (lambda: Vote(near_images=0), "near_images: expected a whole number of 1 or more, or null for all. Got: 0"),
+        (lambda: FeatureMap(stride=0), "stride: expected a whole number of 1 or more. Got: 0"),
+        (lambda: ReferenceLabeler([], min_score=1.5), r"min_score: expected a number in \[0, 1\]. Got: 1.5"),
     ],
 )
-def test_wrong_knobs(knobs: dict[str, Any], message: str) -> None:
+def test_wrong_knobs(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        ReferenceLabeler([], **knobs)
+        make()
 
 
 def test_what_a_user_can_get_wrong_is_said() -> None:
     with pytest.raises(ConfigError, match=r"layer: the network has no module 'decoder'. Among others it has: 0, 1, 2"):
-        ReferenceLabeler(gold(), layer="decoder").prepare(network())
+        ReferenceLabeler(gold(), features=FeatureMap("decoder")).prepare(network())
     with pytest.raises(ConfigError, match=r"student: expected a torch\.nn\.Module, .* Got: function"):
-        ReferenceLabeler(gold(), layer="1").prepare(lambda image: image)
+        ReferenceLabeler(gold(), features=FeatureMap("1")).prepare(lambda image: image)
     with pytest.raises(DataError, match="references: expected gold views with at least k = 5 pixels"):
-        ReferenceLabeler([], layer="1").prepare(network())
+        ReferenceLabeler([], features=FeatureMap("1")).prepare(network())
     flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, SIDE * SIDE), nn.Unflatten(1, (1, SIDE, SIDE)))
     with pytest.raises(ConfigError, match=r"layer: expected an output \(B, D, h, w\)\. Got: \(1, 256\) from '1'"):
-        ReferenceLabeler(gold(), layer="1").prepare(flat)
+        ReferenceLabeler(gold(), features=FeatureMap("1")).prepare(flat)
 
 
 def test_the_hook_is_gone_and_the_mode_is_put_back() -> None:
     student = network().train()
-    ReferenceLabeler(gold(), layer="1", stride=1)(gold(1)[0], student)
+    ReferenceLabeler(gold(), features=FeatureMap("1", 1))(gold(1)[0], student)
     assert student.training
     assert not student[1]._forward_hooks  # type: ignore[index]
     assert predict(student, gold(1)[0], False).shape == (1, 1, SIDE, SIDE)

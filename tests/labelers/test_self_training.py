@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from labelmine.errors import ConfigError
 from labelmine.labelers import Labeler, Reason, Refusal, SelfLabeler
 
 SIDE = 16
@@ -63,10 +64,13 @@ def test_unsure_students_are_not_believed() -> None:
     assert (answer.weight == 0).all()
 
 
-@pytest.mark.parametrize("knobs", [{"confidence": 0.4}, {"confidence": 1.1}, {"min_score": -0.1}, {"min_score": 2}])
-def test_thresholds_out_of_range_are_refused(knobs: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"expected confidence in \[0.5, 1\], min_score in \[0, 1\]. Got: "):
-        SelfLabeler(**knobs)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("knob", "value", "range_"),
+    [("confidence", 0.4, r"\[0.5, 1\]"), ("confidence", 1.1, r"\[0.5, 1\]"), ("min_score", 2, r"\[0, 1\]")],
+)
+def test_thresholds_out_of_range_are_refused(knob: str, value: float, range_: str) -> None:
+    with pytest.raises(ConfigError, match=f"{knob}: expected a number in {range_}. Got: {value}"):
+        SelfLabeler(**{knob: value})  # type: ignore[arg-type]
 
 
 def test_soft_masks_are_the_probabilities() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from labelmine.errors import ConfigError
 from labelmine.losses import WeightedBCEDiceLoss
 
 
@@ -107,5 +108,7 @@ def test_large_images_in_half_precision_do_not_overflow() -> None:
 
 @pytest.mark.parametrize(("exclusive", "expected"), [(False, 2), (True, 3)])
 def test_wrong_channels_are_refused(exclusive: bool, expected: int) -> None:
-    with pytest.raises(ValueError, match=f"expected {expected} logit channels. Got: 5"):
+    with pytest.raises(
+        ConfigError, match=f"exclusive: expected {expected} logit channels of . classes, being .*. Got: 5"
+    ):
         WeightedBCEDiceLoss(exclusive)(torch.zeros(1, 5, 4, 4), torch.zeros(1, 3, 4, 4))

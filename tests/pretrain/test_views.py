@@ -119,11 +119,11 @@ def test_colours_change_within_their_range() -> None:
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"min_area": 0}, r"min_area: expected a fraction in \(0, 1\], for example 0.2; got 0"),
-        ({"min_area": 1.5}, r"min_area: .* got 1.5"),
-        ({"jitter": -0.1}, r"jitter: expected a number from 0 to 1, for example 0.4; got -0.1"),
-        ({"grey": 2}, r"grey: .* got 2"),
-        ({"blur": 20}, r"blur: .* got 20"),
+        ({"min_area": 0}, r"min_area: expected a number in \(0, 1\], for example 0.2. Got: 0"),
+        ({"min_area": 1.5}, r"min_area: .* Got: 1.5"),
+        ({"jitter": -0.1}, r"jitter: expected a number in \[0, 1\], for example 0.4. Got: -0.1"),
+        ({"grey": 2}, r"grey: .* Got: 2"),
+        ({"blur": 20}, r"blur: .* Got: 20"),
     ],
 )
 def test_knobs_out_of_range_are_refused(knobs: dict[str, float], message: str) -> None:

@@ -32,7 +32,7 @@ def two_objects(**parts: Any) -> Prompts:
     ],
 )
 def test_parts_that_disagree_are_named(parts: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         two_objects(**parts)
 
 

@@ -88,7 +88,7 @@ def test_none_and_one() -> None:
 @pytest.mark.parametrize(
     ("given_", "message"),
     [
-        ({"diversity": 1.5}, r"diversity: expected a number from 0 .* to 1 .*, got 1\.5"),
+        ({"diversity": 1.5}, r"diversity: expected a number in \[0, 1\], 0: by gain alone, .* Got: 1\.5"),
         ({"ids": ["a", "a"]}, "expected each image once, got 'a' more than once"),
         ({"expected_dice": [0.5]}, r"expected 2 expected Dice \(N,\) .* got \(1,\) and \(2, 1\)"),
         ({"embeddings": [[1.0]]}, r"got \(2,\) and \(1, 1\)"),

@@ -84,5 +84,5 @@ def test_this_repository_ships_no_data_and_no_tests(script: ModuleType, monkeypa
     monkeypatch.setattr(script, "TWINS", ())
     names = [name for name, _ in script.bundle_files(bundle_root())]
     assert {name.split("/")[0] for name in names} <= {"LICENSE", "configs", "models", "docs", "labelmine"}
-    assert {"configs/metadata.json", "docs/README.md", "labelmine/bundle.py"} <= set(names)
+    assert {"configs/metadata.json", "docs/README.md", "labelmine/bundle.py", "labelmine/py.typed"} <= set(names)
     assert not [name for name in names if name.startswith("models/") and name.endswith(".py")]

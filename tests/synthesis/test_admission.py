@@ -51,5 +51,5 @@ def test_dice_of_opinions() -> None:
 @pytest.mark.parametrize("knob", ["min_agreement", "copy_quantile"])
 def test_knobs_out_of_range(knob: str) -> None:
     s = scene()
-    with pytest.raises(ConfigError, match=f"{knob}: expected a number from 0 to 1. Got: 2"):
+    with pytest.raises(ConfigError, match=rf"{knob}: expected a number in \[0, 1\]. Got: 2"):
         admit(s["masks"], {}, s["features"], s["real"], **{knob: 2})

@@ -81,11 +81,11 @@ def test_no_style_is_no_pull() -> None:
 
 
 def test_bad_knobs() -> None:
-    with pytest.raises(ConfigError, match=r"sampling_steps: expected a number from 1 to 1000. Got: 0"):
+    with pytest.raises(ConfigError, match=r"sampling_steps: expected a whole number in \[1, 1000\]. Got: 0"):
         sample(lambda x, t: x, NoiseProcess(), (1, 3, 8, 8), 0)
-    with pytest.raises(ConfigError, match=r"resamplings: expected 1 or more. Got: 0"):
+    with pytest.raises(ConfigError, match=r"resamplings: expected a whole number of 1 or more. Got: 0"):
         sample(lambda x, t: x, NoiseProcess(), (1, 3, 8, 8), 5, resamplings=0)
-    with pytest.raises(ConfigError, match=r"eta: expected 0 or more. Got: -1"):
+    with pytest.raises(ConfigError, match=r"eta: expected a number of 0 or more. Got: -1"):
         sample(lambda x, t: x, NoiseProcess(), (1, 3, 8, 8), 5, eta=-1)
-    with pytest.raises(ConfigError, match=r"style: expected a factor >= 2"):
+    with pytest.raises(ConfigError, match=r"style_factor: expected a whole number of 2 or more"):
         FollowStyle(pattern(), factor=1)

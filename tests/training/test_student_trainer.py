@@ -74,12 +74,15 @@ def train(images: ImageSet, folder: Path, kill_at: int | None = None) -> Student
     return network
 
 
-def test_a_killed_training_ends_with_the_same_student(images: ImageSet, tmp_path: Path) -> None:
+def test_a_killed_training_ends_with_the_same_student(
+    images: ImageSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     whole = train(images, tmp_path / "whole")
     with pytest.raises(Killed):
         train(images, tmp_path / "killed", kill_at=4)  # within the second epoch of two steps
 
-    resumed = train(images, tmp_path / "killed")
+    with caplog.at_level("INFO", "labelmine"):
+        resumed = train(images, tmp_path / "killed")
 
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
@@ -88,6 +91,12 @@ def test_a_killed_training_ends_with_the_same_student(images: ImageSet, tmp_path
     curves = [pd.read_csv(tmp_path / run / "history.csv").drop(columns="seconds") for run in ("whole", "killed")]
     pd.testing.assert_frame_equal(*curves)
     assert list(curves[0]) == ["epoch", "train_loss", "val_dice", "val_loss", "learning_rate"]
+    told = [message.split(", ")[:3] for message in caplog.messages if ": epoch " in message]
+    rows = curves[0].iloc[1:]
+    assert told == [
+        [f"killed: epoch {row.epoch:.0f}/3", f"loss {row.train_loss:.3f}", f"val_dice {row.val_dice:.3f}"]
+        for row in rows.itertuples()
+    ]
 
 
 @pytest.mark.parametrize("exclusive", [False, True])

@@ -73,5 +73,5 @@ def test_a_batch_of_gold_alone() -> None:
 
 
 def test_strength_out_of_range() -> None:
-    with pytest.raises(ConfigError, match="strong_view: expected a strength"):
+    with pytest.raises(ConfigError, match=r"strong_view: expected a number in \(0, 1\]"):
         StrongView(1.5)

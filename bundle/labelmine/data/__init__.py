@@ -12,9 +12,11 @@ from labelmine.data.loading import LoadedItem, LoadItem, read_label
 from labelmine.data.mask_folder import MaskFolder
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.png import encode_png
-from labelmine.data.reading import read_image, read_mask
-from labelmine.data.sources import SetAside, find_items
+from labelmine.data.reading import read_image
+from labelmine.data.set_aside import SetAside
+from labelmine.data.sources import find_items
 from labelmine.data.splits import split_items
+from labelmine.data.stored_masks import read_mask
 
 __all__ = [
     "CheckedItems",

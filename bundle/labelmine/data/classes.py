@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from labelmine.errors import ConfigError, DataError
 
-logger = logging.getLogger(__name__)
-
 #: What a user may write for the ``classes`` knob; ``None`` infers the classes from the gold masks.
 ClassSpec = int | Sequence[str] | Mapping[str, int | Sequence[int]] | None
 Color = tuple[int, int, int]
 
-MAX_INFERRED_CLASSES = 20
+#: Values up to this are noise of compression in a lossy picture of 8 bits without foreground.
+LOSSY_NOISE = 8
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,8 @@ class ClassMap:
         names: One name per class; the background has none.
         values: Mask value per class, or RGB colour per class, or ``None`` for a single class made of any positive
             value.
+        levels: What masks of the set hold in earnest, 0 and up, where they hold values in between too (smear of
+            compression or resampling, soft maps): each value is taken to the nearest. ``None``: nothing in between.
 
     Example:
         >>> organs = ClassMap.from_config(["liver", "spleen"])
@@ -39,6 +40,7 @@ class ClassMap:
 
     names: tuple[str, ...] = ("foreground",)
     values: tuple[int, ...] | tuple[Color, ...] | None = None
+    levels: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse maps that could not be undone.
@@ -61,6 +63,11 @@ class ClassMap:
         """Whether classes are told apart by RGB colour."""
         return self.values is not None and isinstance(self.values[0], tuple)
 
+    @property
+    def cut(self) -> float:
+        """Value above which a pixel of a binary map is foreground."""
+        return 0.0 if self.levels is None else sum(self.levels[:2]) / 2
+
     def encode(self, mask: np.ndarray) -> np.ndarray:
         """Split a mask into one channel per class; values that no class names count as background.
 
@@ -75,7 +82,7 @@ class ClassMap:
         """
         mask = self._shaped(mask)
         if self.values is None:
-            return np.asarray(mask > 0, dtype=np.uint8)[None]
+            return np.asarray(mask > self.cut, dtype=np.uint8)[None]
         channels = [(mask == value).all(-1) if self.is_color else mask == value for value in np.asarray(self.values)]
         return np.stack(channels).astype(np.uint8)
 
@@ -86,14 +93,16 @@ class ClassMap:
             mask: (K, H, W) bool.
 
         Returns:
-            (H, W) uint8: 0 and 255 for a binary map, else class values (uint16 past 255); (H, W, 3) uint8 for colours.
+            (H, W) uint8: 0 and 255 for a binary map, else class values (uint16 past 255, or where the masks of the set
+            are cut above it); (H, W, 3) uint8 for colours.
 
         Raises:
             DataError: A mask whose number of channels is not K.
         """
         if mask.ndim != 3 or len(mask) != len(self):
             raise DataError(f"mask: expected ({len(self)}, H, W) for classes {self.names}, got {mask.shape}")
-        values = np.asarray((255,) if self.values is None else self.values)
+        top = 255 if self.cut < 255 else np.iinfo(np.uint16).max
+        values = np.asarray((top,) if self.values is None else self.values)
         dtype = np.uint8 if values.max() <= 255 else np.uint16
         joined = np.zeros((*mask.shape[1:], *values.shape[1:]), dtype=dtype)
         for channel, value in zip(mask, values, strict=True):
@@ -114,47 +123,59 @@ class ClassMap:
             raise DataError(f"mask: expected (H, W) or (H, W, 3), got {mask.shape}")
         if self.is_color and mask.ndim == 2:
             raise DataError("mask: classes are RGB colours, so expected a colour mask (H, W, 3), got a grey one")
-        return mask if self.is_color or mask.ndim == 2 else mask.max(axis=-1)
+        grey = mask if self.is_color or mask.ndim == 2 else mask.max(axis=-1)
+        return grey if self.levels is None or self.values is None else self._nearest(grey, self.levels)
 
-    @classmethod
-    def infer(cls, masks: Iterable[np.ndarray]) -> ClassMap:
-        """Infer the classes from all gold masks of a set.
+    def _nearest(self, mask: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+        middle = (np.asarray(levels[1:]) + np.asarray(levels[:-1])) / 2
+        return np.asarray(levels)[np.searchsorted(middle, mask)]
 
-        Positive values that are exactly 1..n with n from 2 to 20 make a map of n classes; all else is binary.
+    def encode_lossy(self, mask: np.ndarray) -> np.ndarray:
+        """Split a mask whose values compression has smeared; arguments and result as for ``encode``.
 
-        Args:
-            masks: Mask arrays of any shape (or just the distinct values of each).
+        Raises:
+            DataError: Several classes or colours, which a smear mixes up; a mask of noise alone is empty.
         """
-        values = {float(value) for mask in masks for value in np.unique(mask) if value > 0}
-        count = len(values)
-        if 2 <= count <= MAX_INFERRED_CLASSES and values == set(range(1, count + 1)):
-            return _numbered(count)
-        if count >= 2 and max(values) <= MAX_INFERRED_CLASSES:
-            logger.warning(
-                "masks hold the values %s: taken as one foreground class; name them with `classes` if they are several",
-                sorted(values),
-            )
-        return cls()
+        if self.values is None or (len(self.values) == 1 and not self.is_color):
+            top = self.values[0] if self.values else 255
+            known = self if self.levels is not None else replace(self, levels=(0.0, float(top)))  # type: ignore[arg-type]
+            return known.encode(mask)
+        if mask.max(initial=0) > LOSSY_NOISE:
+            raise DataError("JPEG changes class values and colours; save class maps as PNG")
+        return np.zeros((len(self), *mask.shape[:2]), dtype=np.uint8)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``from_json`` takes."""
+        known = {"names": list(self.names), "values": self.values}
+        return known if self.levels is None else {**known, "levels": self.levels}
 
     @classmethod
-    def from_config(cls, spec: ClassSpec | ClassMap, masks: Iterable[np.ndarray] = ()) -> ClassMap:
-        """Build the map from the ``classes`` knob.
+    def from_json(cls, known: Mapping[str, Any]) -> ClassMap:
+        """Take up the map of an earlier run.
+
+        Raises:
+            KeyError: Not what ``as_json`` gives.
+        """
+        values = known["values"] and tuple(tuple(v) if isinstance(v, list) else v for v in known["values"])
+        levels = known.get("levels")
+        return cls(tuple(known["names"]), values, levels and tuple(map(float, levels)))
+
+    @classmethod
+    def from_config(cls, spec: ClassSpec | ClassMap) -> ClassMap:
+        """Build the map from the ``classes`` knob; ``choose_classes`` infers it where the knob is ``None``.
 
         Args:
-            spec: ``None`` infers from ``masks``; ``n`` stands for the values 1..n (1: any positive value); a list
-                names the values 1, 2, ...; a mapping gives each name its value or its ``[r, g, b]`` colour.
-                A class named ``background`` or of value 0 is left out.
-            masks: Gold masks, used only where ``spec`` is ``None``.
+            spec: ``n`` stands for the values 1..n (1: any positive value); a list names the values 1, 2, ...; a mapping
+                gives each name its value or its ``[r, g, b]`` colour. A class named ``background`` or of value 0 is
+                left out.
 
         Raises:
             ConfigError: A spec of another form.
         """
         if isinstance(spec, ClassMap):
             return spec
-        if spec is None:
-            return cls.infer(masks)
         if isinstance(spec, int) and not isinstance(spec, bool) and spec >= 1:
-            return cls() if spec == 1 else _numbered(spec)
+            return cls() if spec == 1 else numbered(spec)
         if isinstance(spec, Mapping) and spec:
             return _from_mapping(spec)
         if isinstance(spec, Sequence) and not isinstance(spec, str) and all(isinstance(name, str) for name in spec):
@@ -167,7 +188,8 @@ class ClassMap:
         )
 
 
-def _numbered(count: int) -> ClassMap:
+def numbered(count: int) -> ClassMap:
+    """Return the map of the classes 1..n."""
     return ClassMap(tuple(f"class_{value}" for value in range(1, count + 1)), tuple(range(1, count + 1)))
 
 

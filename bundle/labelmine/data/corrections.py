@@ -12,7 +12,7 @@ from typing import Protocol
 from labelmine.data.integrity import CheckedItems
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item
-from labelmine.data.sources import SetAside
+from labelmine.data.set_aside import SetAside
 
 logger = logging.getLogger(__name__)
 

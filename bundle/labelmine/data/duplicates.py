@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from labelmine.data.hash_pairs import close_pairs
 from labelmine.data.items import Item
 from labelmine.progress import progress
 
@@ -65,9 +66,11 @@ def near_duplicates(
     kept = [(item, bits) for item, bits in zip(chosen, hashes, strict=True) if bits is not None]
     if len(kept) < 2:
         return []
-    close = _close_pairs(np.stack([bits for _, bits in kept]), max_distance)
-    pairs = [(kept[i][0], kept[j][0], distance) for i, j, distance in close]
-    return sorted((a["id"], b["id"], distance) for a, b, distance in pairs if a["group"] != b["group"])
+    numbers: dict[str, int] = {}
+    groups = np.array([numbers.setdefault(item["group"], len(numbers)) for item, _ in kept])
+    close = close_pairs(np.stack([bits for _, bits in kept]), max_distance, groups)
+    pairs = zip(*(part.tolist() for part in close), strict=True)
+    return sorted((kept[i][0]["id"], kept[j][0]["id"], distance) for i, j, distance in pairs)
 
 
 def image_hash(image: NDArray[np.floating]) -> NDArray[np.uint64] | None:
@@ -93,17 +96,3 @@ def _middle_frames(items: Sequence[Item]) -> list[Item]:
     for item in sorted(items, key=lambda item: item["id"]):
         files.setdefault(item["image"] if "frame" in item else item["id"], []).append(item)
     return [sorted(frames, key=lambda item: item.get("frame", 0))[len(frames) // 2] for frames in files.values()]
-
-
-def _close_pairs(hashes: NDArray[np.uint64], max_distance: int, rows: int = 256) -> list[tuple[int, int, int]]:
-    """All ``i < j`` of (N, 8) hashes within the distance; compares ``rows`` images with the rest at a time."""
-    pairs = []
-    for start in range(0, len(hashes), rows):
-        block, rest = hashes[start : start + rows], hashes[start:]
-        distances = np.zeros((len(block), len(rest)), dtype=np.int32)
-        for word in range(hashes.shape[1]):
-            distances += np.bitwise_count(block[:, word, None] ^ rest[None, :, word])
-        for i, j in np.argwhere(distances <= max_distance):
-            if i < j:
-                pairs.append((start + int(i), start + int(j), int(distances[i, j])))
-    return pairs

@@ -11,11 +11,11 @@ from typing import Literal, TypeVar
 
 import nibabel as nib
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.misc import is_dicom
-from pydicom.uid import SegmentationStorage
 
+from labelmine.data.dicom_files import is_dicom_file, open_dicom
+from labelmine.data.dicom_geometry import PLANE_TAGS, read_plane
+from labelmine.data.dicom_references import GOLD_KINDS
 from labelmine.data.items import Item
 from labelmine.errors import DataError
 
@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["picture", "nifti", "dicom"]
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".mpo", ".jfif")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 DICOM_SUFFIXES = (".dcm", ".dicom")
 #: Files that lie beside images and are not worth opening to see whether they are DICOM without suffix.
 OTHER_SUFFIXES = (".csv", ".json", ".jsonl", ".txt", ".md", ".xml", ".html", ".yaml", ".yml", ".pdf", ".zip", ".xlsx")
-_DICOM_TAGS = ["SOPClassUID", "NumberOfFrames", "PatientID", "StudyInstanceUID"]
+_DICOM_TAGS = ["SOPClassUID", "NumberOfFrames", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", *PLANE_TAGS[:3]]
 _FRAME_GROUPS = ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"]
 _SPACING_TAGS = ["PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", *_FRAME_GROUPS]
 #: Millimetres per unit of a NIfTI affine; ``unknown`` is read as mm, as nibabel and ITK do.
@@ -45,15 +45,21 @@ class Header:
         frames: Number of frames or slices; ``None`` for a plain 2-D image.
         patient: DICOM Patient ID, empty where there is none. Only compared, never written anywhere.
         study: DICOM Study Instance UID, likewise.
+        series: DICOM Series Instance UID, likewise.
+        depth: Position of a DICOM image along its normal, in mm; ``None`` where the file does not say.
+        is_gold: Whether the file holds no image but masks of others: a DICOM Segmentation or RT Structure Set.
     """
 
     frames: int | None = None
     patient: str = ""
     study: str = ""
+    series: str = ""
+    depth: float | None = None
+    is_gold: bool = False
 
 
 def file_kind(path: Path) -> Kind | None:
-    """Tell how a file is read, by suffix, else by the DICOM prefix in its first bytes; ``None``: no image."""
+    """Tell how a file is read, by suffix, else by whether its first bytes are DICOM; ``None``: no image."""
     name = path.name.lower()
     if name.endswith(PICTURE_SUFFIXES):
         return "picture"
@@ -64,7 +70,7 @@ def file_kind(path: Path) -> Kind | None:
     # A DICOMDIR is an index of other files, with the same prefix.
     if name.endswith(OTHER_SUFFIXES) or name == "dicomdir":
         return None
-    return "dicom" if path.is_file() and is_dicom(path) else None
+    return "dicom" if path.is_file() and is_dicom_file(path) else None
 
 
 def without_suffix(path: PurePath) -> PurePath:
@@ -83,7 +89,7 @@ def read_header(path: Path, slice_axis: int = -1) -> Header:
         slice_axis: Axis along which NIfTI volumes are cut, counted without axes of size 1.
 
     Raises:
-        DataError: A header that cannot be read, a DICOM segmentation, a volume that is neither 2-D nor 3-D.
+        DataError: A header that cannot be read, a volume that is neither 2-D nor 3-D.
     """
     kind = file_kind(path)
     if kind == "picture" or kind is None:
@@ -150,15 +156,24 @@ def _nifti_header(path: Path, slice_axis: int) -> Header:
 
 
 def _dicom_header(path: Path) -> Header:
-    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_DICOM_TAGS)
-    if dataset.get("SOPClassUID") == SegmentationStorage:
-        raise DataError("a DICOM segmentation (SEG) is no image; move it out of the images, or export it as masks")
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    dataset = open_dicom(path, _DICOM_TAGS)
+    frames = _number_of_frames(dataset)
+    plane = read_plane(dataset)
     return Header(
         frames=frames if frames > 1 else None,
         patient=str(dataset.get("PatientID") or ""),
         study=str(dataset.get("StudyInstanceUID") or ""),
+        series=str(dataset.get("SeriesInstanceUID") or ""),
+        depth=None if plane is None else plane.depth,
+        is_gold=str(dataset.get("SOPClassUID") or "") in GOLD_KINDS,
     )
+
+
+def _number_of_frames(dataset: Dataset) -> int:
+    try:
+        return int(dataset.get("NumberOfFrames") or 1)
+    except ValueError as error:
+        raise DataError(f"NumberOfFrames: expected a number ({error}); correct it, or export the file again") from error
 
 
 def _nifti_spacing(path: Path, frame: int | None, slice_axis: int) -> list[float]:
@@ -171,7 +186,7 @@ def _nifti_spacing(path: Path, frame: int | None, slice_axis: int) -> list[float
 
 
 def _dicom_spacing(path: Path, frame: int) -> list[float]:
-    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_SPACING_TAGS)
+    dataset = open_dicom(path, _SPACING_TAGS)
     shared, per_frame = (dataset.get(name) or [] for name in _FRAME_GROUPS)
     groups = [*shared[:1], *per_frame[frame : frame + 1]]
     sources = [dataset, *(measures for group in groups for measures in group.get("PixelMeasuresSequence") or [])]

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from labelmine.data.classes import ClassMap, ClassSpec
-from labelmine.data.corrections import Corrections, ReadCorrections, place_corrections
-from labelmine.data.duplicates import Pair, near_duplicates
+from labelmine.data.corrections import Corrections, ReadCorrections
+from labelmine.data.duplicates import Pair
+from labelmine.data.findings import Finding, Findings
 from labelmine.data.integrity import CheckedItems, check_items, write_quarantine
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item, Split
+from labelmine.data.nnunet import DATASET_JSON, named_classes
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.reading import read_image
-from labelmine.data.sources import SetAside, find_items, log_set_aside
-from labelmine.data.split_file import SPLIT_FILE_NAME, adopt_split, load_split, save_split
-from labelmine.data.splits import check_fractions, split_items
+from labelmine.data.run_split import RunSplit
+from labelmine.data.set_aside import SetAside, count_set_aside, log_set_aside
+from labelmine.data.sources import find_items
+from labelmine.data.writable import require_short, require_writable
 from labelmine.errors import ConfigError
 from labelmine.ranks import on_first_rank
-from labelmine.weights import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class ImageSet:
         summary: Counts: ``n_gold`` (training), ``n_gold_val``, ``n_gold_test``, ``n_unlabeled``, ``n_held_out``
             (no gold, but of a validation or test group), ``n_quarantined``, ``n_near_duplicate_pairs``,
             ``n_empty_masks``, and ``n_corrected`` where corrections were given.
+        findings: What was assumed while the set was read.
     """
 
     name: str
@@ -53,6 +56,7 @@ class ImageSet:
     window: Window | None
     slice_axis: int
     summary: dict[str, int]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def train(self) -> list[Item]:
@@ -97,6 +101,7 @@ def prepare_image_set(
     phantom_count: int = 160,
     corrections: ReadCorrections | None = None,
     split_file: str | None = None,
+    mask_pattern: str | None = None,
 ) -> ImageSet:
     """Find, check and split the images of a run.
 
@@ -121,72 +126,76 @@ def prepare_image_set(
             written to ``output_dir/corrections``. None: there are none.
         split_file: ``split.json`` of another run with the same images: split as it did; seed and fractions then
             split nothing. None: draw.
+        mask_pattern: Where the mask of an image lies in ``dataset_dir``, see ``MaskPattern``; None: names say it.
 
     Raises:
         ConfigError: Knobs out of range.
         DataError: No usable images, a split that leaks or has too little gold, a folder that holds another run, or
             corrections of images that are not there.
     """
-    check_fractions(val_fraction, test_fraction, labeled_fraction)
+    how = RunSplit(
+        seed=seed,
+        labeled_fraction=labeled_fraction,
+        val_fraction=val_fraction,
+        test_fraction=test_fraction,
+        split_file=split_file,
+    )
     folder = Path(output_dir).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
-    if dataset_dir is None:
-        source = _write_phantoms(folder / "phantom", phantom_count, seed, phantom_size)
-    else:
-        source = Path(dataset_dir).expanduser()
-    checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, classes, window, slice_axis)
+    require_writable(folder)
+    made = dataset_dir is None
+    source = _write_phantoms(folder, phantom_count, seed, phantom_size) if dataset_dir is None else Path(dataset_dir)
+    source = source.expanduser()
+    checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, classes, window, slice_axis, mask_pattern)
     corrected = _corrected(corrections, checked, folder, window, slice_axis) if corrections is not None else None
-
-    settings: dict[str, float | str | None] = {"seed": seed, "val_fraction": val_fraction}
-    settings |= {"test_fraction": test_fraction, "labeled_fraction": labeled_fraction}
-    settings |= {"corrections": corrected.digest if corrected else None}
-    if dataset_dir is None:
-        settings |= {"phantom_size": phantom_size}
-    settings |= {"split_file": None}
-    if split_file is not None:
-        adopted = adopt_split(split_file, checked.items)
-        settings |= {"split_file": sha256_of(Path(split_file).expanduser())}
-    own_file = folder / SPLIT_FILE_NAME
-    loaded = load_split(own_file, checked.items, settings)
-    if loaded is not None:
-        items, pairs = loaded
-    elif split_file is not None:
-        items, pairs = adopted
-    else:
-        pairs = near_duplicates(checked.items, partial(read_image, window=window, slice_axis=slice_axis))
-        items = split_items(checked.items, seed, val_fraction, test_fraction, labeled_fraction, pairs)
-    items = place_corrections(items, corrected) if corrected else items
-    if loaded is None:
-        save_split(own_file, checked.items, items, settings, pairs)
+    read = partial(read_image, window=window, slice_axis=slice_axis)
+    items, pairs = how.apply(checked.items, folder, read, corrected, {"phantom_size": phantom_size} if made else {})
     image_set = ImageSet(
-        name="phantom" if dataset_dir is None else set_name(source),
+        name="phantom" if made else set_name(source),
         root=root_of(source),
         items=items,
         classes=checked.classes,
         window=window,
         slice_axis=slice_axis,
         summary=_summary(items, checked, pairs, corrected),
+        findings=checked.findings,
     )
     logger.info("%s: %s", image_set.name, ", ".join(f"{key} {value}" for key, value in image_set.summary.items()))
     return image_set
 
 
-def _write_phantoms(folder: Path, count: int, seed: int, size: int) -> Path:
+def _write_phantoms(run: Path, count: int, seed: int, size: int) -> Path:
     if count < 10:
         raise ConfigError(f"phantom_count: expected 10 or more, got {count}")
     n_train, n_val, n_test = round(count * 0.2), round(count * 0.1), round(count * 0.2)
-    return write_phantom_set(folder, n_train, n_val, n_test, seed, size, count - n_train - n_val - n_test)
+    return write_phantom_set(run / "phantom", n_train, n_val, n_test, seed, size, count - n_train - n_val - n_test)
 
 
 def find_and_check(
-    source: Path, quarantine: Path, classes: ClassSpec | ClassMap, window: Window | None, slice_axis: int
+    source: Path,
+    quarantine: Path,
+    classes: ClassSpec | ClassMap,
+    window: Window | None,
+    slice_axis: int,
+    mask_pattern: str | None = None,
 ) -> CheckedItems:
-    """Find the images of a source and set aside what cannot be used; see ``find_items`` and ``check_items``."""
+    """Find the images of a source and set aside what cannot be used; see ``find_items`` and ``check_items``.
+
+    Where ``classes`` is None, a ``dataset.json`` of nnU-Net names them. The folder of ``quarantine`` is one that can
+    be written to, or the search does not begin.
+    """
+    require_writable(quarantine.parent)
     aside: list[SetAside] = []
-    items = find_items(source, slice_axis, aside)
-    return check_items(
+    said = Findings()
+    items = find_items(source, slice_axis, aside, mask_pattern, said)
+    require_short([item["id"] for item in items], quarantine.parent)
+    if classes is None and (classes := named_classes(source)) is not None:
+        said.note("classes", f"classes were named by {DATASET_JSON}: {classes}")
+    for row in (rows := said.rows()):
+        logger.info("%s", row)
+    checked = check_items(
         items, quarantine, classes, window=window, slice_axis=slice_axis, set_aside=aside, root=root_of(source)
     )
+    return replace(checked, findings=(*rows, *checked.findings))
 
 
 @on_first_rank
@@ -197,6 +206,7 @@ def find_images(
     class_names: Sequence[str] = (),
     window: tuple[float, float] | None = None,
     slice_axis: int = -1,
+    mask_pattern: str | None = None,
 ) -> ImageSet:
     """Find and check the images of a workflow that needs no split; None stands for a few phantom images.
 
@@ -207,14 +217,16 @@ def find_images(
         class_names: The student's classes, numbered 1, 2, ... in masks; one class: any positive value.
         window: (centre, width) for deep images.
         slice_axis: Axis along which volumes are cut.
+        mask_pattern: Where the mask of an image lies, see ``MaskPattern``; None: names say it.
     """
     folder = Path(output_dir).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     source = write_phantom_set(folder / "phantom", 12, 0, 0) if dataset_dir is None else Path(dataset_dir).expanduser()
     known = classes if classes is not None else _numbered(class_names)
-    checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, known, window, slice_axis)
-    summary = {"n_images": len(checked.items), "n_quarantined": len(checked.set_aside)}
-    return ImageSet(set_name(source), root_of(source), checked.items, checked.classes, window, slice_axis, summary)
+    checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, known, window, slice_axis, mask_pattern)
+    summary = {"n_images": len(checked.items), "n_quarantined": count_set_aside(checked.set_aside)}
+    root, items, found = root_of(source), checked.items, checked.findings
+    return ImageSet(set_name(source), root, items, checked.classes, window, slice_axis, summary, found)
 
 
 def _numbered(names: Sequence[str]) -> ClassMap | None:
@@ -257,7 +269,7 @@ def _summary(
         "n_gold_test": count["test"],
         "n_unlabeled": count["unlabeled"],
         "n_held_out": len(checked.items) - len(items),
-        "n_quarantined": len(checked.set_aside) + (len(corrected.set_aside) if corrected else 0),
+        "n_quarantined": count_set_aside([*checked.set_aside, *(corrected.set_aside if corrected else [])]),
         "n_near_duplicate_pairs": len(pairs),
         "n_empty_masks": checked.n_empty_masks,
         **({"n_corrected": _count_corrected(items, corrected)} if corrected else {}),

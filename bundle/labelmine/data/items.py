@@ -15,6 +15,8 @@ class Item(TypedDict):
             (frames and slices append ``_frame0003``). It also names the files written for the image.
         image: Path of the image file.
         label: Path of the gold mask; absent where there is none.
+        label_parts: Files that together are the gold mask, where there are several, each with other objects; the first
+            is ``label`` (or ``dropped_label``), which stands for all of them.
         group: Patient, video or exam; images of one group never straddle splits. Defaults to ``id``.
         split: Where the image is used; absent before splitting.
         frame: Index of the frame (multi-frame DICOM) or slice (NIfTI volume); absent for plain 2-D files.
@@ -25,6 +27,7 @@ class Item(TypedDict):
     id: str
     image: str
     label: NotRequired[str]
+    label_parts: NotRequired[list[str]]
     group: str
     split: NotRequired[Split]
     frame: NotRequired[int]

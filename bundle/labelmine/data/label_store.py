@@ -37,7 +37,7 @@ from labelmine.data.headers import NIFTI_SUFFIXES
 from labelmine.data.items import Item
 from labelmine.data.label_volumes import write_label_volumes
 from labelmine.data.png import encode_png
-from labelmine.data.sources import relative_name
+from labelmine.data.set_aside import relative_name
 from labelmine.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -104,9 +104,7 @@ class LabelStore:
         """
         path = Path(folder).expanduser() / CLASSES_NAME
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-            values = known["values"] and tuple(tuple(v) if isinstance(v, list) else v for v in known["values"])
-            classes = ClassMap(tuple(known["names"]), values)
+            classes = ClassMap.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}: expected the {CLASSES_NAME} of labels that mine.yaml or label.yaml wrote, got "
@@ -257,11 +255,11 @@ class LabelStore:
 
     def _refuse_other_classes(self) -> None:
         """A mask's values mean nothing without its classes, so the store remembers them."""
-        now = {"names": list(self.classes.names), "values": self.classes.values}
+        now = self.classes.as_json()
         path = self.folder / CLASSES_NAME
         if path.is_file():
             earlier = json.loads(path.read_text(encoding="utf-8"))
-            if earlier != json.loads(json.dumps(now)):
+            if {**earlier, "levels": None} != {**json.loads(json.dumps(now)), "levels": None}:
                 raise DataError(
                     f"{self.folder}: holds labels of the classes {earlier['names']} with values {earlier['values']}, "
                     f"expected {now['names']} with {now['values']}. Use another folder, or delete this one"

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
 import pandas as pd
 
+from labelmine.data.findings import Findings
 from labelmine.data.headers import without_suffix
 from labelmine.data.items import Split
+from labelmine.data.nnunet import KNOWN_KEYS
+from labelmine.data.set_aside import SetAside
+from labelmine.data.unused_files import COCO_REMEDY, is_coco
 from labelmine.errors import DataError
 
 COLUMNS = ("id", "image", "label", "group", "split")
+#: Other names under which tables list the gold mask.
+LABEL_COLUMNS = ("label", "mask", "seg", "segmentation", "gt", "ground_truth")
+#: Parts the masks of one image in a cell; no file system's own separator.
+PARTS = "|"
+#: Unused columns and keys that are named.
+MAX_NAMES = 10
 SPLIT_NAMES: dict[str, Split] = {
     **{name: name for name in get_args(Split)},
     "training": "train",
@@ -34,6 +45,10 @@ SECTIONS: dict[str, Split] = {
 }
 
 
+#: What is not used: kind -> names.
+Spare = Mapping[str, Iterable[str]]
+
+
 @dataclass(frozen=True)
 class Entry:
     """One image file as its source lists it, frames not yet told apart.
@@ -41,37 +56,49 @@ class Entry:
     Attributes:
         id: Stable name of the file in the set.
         image: Image file.
-        label: Gold mask, or ``None``.
+        labels: Files of the gold mask, which are united where there are several; none where it is unlabelled.
         group: Group given by the source, or ``None``.
         split: Split given by the source, or ``None``.
     """
 
     id: str
     image: Path
-    label: Path | None = None
+    labels: tuple[Path, ...] = ()
     group: str | None = None
     split: Split | None = None
 
 
-def read_listing(path: Path) -> list[Entry]:
+def read_listing(path: Path, findings: Findings | None = None, unused: list[SetAside] | None = None) -> list[Entry]:
     """Read a CSV table or a MONAI datalist JSON; relative paths are relative to the file.
+
+    Masks are in the column ``label`` (or ``mask``, ``seg``, ``segmentation``, ``gt``); several of one image are
+    parted by ``|``.
+
+    Args:
+        path: The file.
+        findings: Receives which column held the masks.
+        unused: Receives the columns and keys that were not used.
 
     Raises:
         DataError: A file of another type, or one that cannot be understood.
     """
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        rows = _csv_rows(path)
+        rows, spare = _csv_rows(path, findings if findings is not None else Findings())
     elif suffix == ".json":
-        rows = _datalist_rows(path)
+        rows, spare = _datalist_rows(path, findings if findings is not None else Findings())
     else:
         raise DataError(f"{path}: expected a folder, a .csv table or a .json datalist, got {suffix or 'no suffix'}")
     if not rows:
         raise DataError(f"{path}: lists no image; add rows with an `image` path")
+    if unused is not None:
+        unused += [
+            SetAside("", path.name, f"{what} not used: {_shown(names)}") for what, names in spare.items() if names
+        ]
     return _entries(rows, path)
 
 
-def _csv_rows(path: Path) -> list[dict[str, str]]:
+def _csv_rows(path: Path, findings: Findings) -> tuple[list[dict[str, str]], Spare]:
     try:
         header = path.read_text(encoding="utf-8-sig").partition("\n")[0]
         # Spreadsheets of half of Europe write semicolons.
@@ -82,23 +109,53 @@ def _csv_rows(path: Path) -> list[dict[str, str]]:
     table.columns = pd.Index([str(column).strip().lower() for column in table.columns])
     if "image" not in table.columns:
         raise DataError(f"{path}: expected a column `image` among {COLUMNS}, got {tuple(table.columns)}")
+    table = table.rename(columns=_label_column(list(table.columns), path.name, findings))
+    spare = [str(column) for column in table.columns if column not in COLUMNS]
     known = table[[column for column in table.columns if column in COLUMNS]]
-    return [{str(key): str(value).strip() for key, value in row.items()} for row in known.to_dict("records")]
+    rows = [{str(key): str(value).strip() for key, value in row.items()} for row in known.to_dict("records")]
+    return rows, {"columns": spare}
 
 
-def _datalist_rows(path: Path) -> list[dict[str, str]]:
+def _label_column(columns: list[str], name: str, findings: Findings) -> dict[str, str]:
+    """Return what to rename so that the masks' column is called ``label``."""
+    found = [column for column in columns if column in LABEL_COLUMNS]
+    if len(found) > 1:
+        raise DataError(f"{name}: expected one column of masks, got {found}; keep one of them, called `label`")
+    if found and found != ["label"]:
+        findings.note("listing", f"the column `{found[0]}` of {name} was read as the masks' (`label`)")
+    return dict.fromkeys(found, "label")
+
+
+def _renamed(row: Any, names: Mapping[str, str]) -> Any:
+    return {names.get(key, key): value for key, value in row.items()} if isinstance(row, Mapping) else row
+
+
+def _shown(names: Iterable[str]) -> str:
+    names = sorted(set(names))
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
+
+
+def _datalist_rows(path: Path, findings: Findings) -> tuple[list[dict[str, str]], Spare]:
     try:
         datalist = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error
     sections = [name for name in SECTIONS if isinstance(datalist, Mapping) and isinstance(datalist.get(name), list)]
     if not sections:
+        if is_coco(path):
+            raise DataError(f"{path}: {COCO_REMEDY}, and give their folder as dataset_dir")
         raise DataError(f"{path}: expected a MONAI datalist with lists named {tuple(SECTIONS)}; found none")
+    keys = {str(key) for name in sections for row in datalist[name] if isinstance(row, Mapping) for key in row}
+    renamed = _label_column(sorted(keys), path.name, findings)
+    for name in sections:
+        datalist[name] = [_renamed(row, renamed) for row in datalist[name]]
+    spare = {"keys": set(datalist) - set(sections) - KNOWN_KEYS, "keys of rows": keys - set(COLUMNS) - set(renamed)}
     rows = [_datalist_row(path, name, number, row) for name in sections for number, row in enumerate(datalist[name])]
     if {row["split"] for row in rows if row.get("label")} == {"train"}:
         # A lone training section says nothing about validation and test: the seeded split decides.
         rows = [row | {"split": "" if row.get("label") else row["split"]} for row in rows]
-    return rows
+    return rows, spare
 
 
 def _datalist_row(path: Path, section: str, number: int, row: Any) -> dict[str, str]:
@@ -115,12 +172,15 @@ def _entries(rows: list[dict[str, str]], path: Path) -> list[Entry]:
     for number, row in enumerate(rows, start=1):
         if not row.get("image"):
             raise DataError(f"{path}: row {number} has no `image` path")
-    images = [path.parent / Path(row["image"]).expanduser() for row in rows]
+    images = [_existing(path.parent / Path(row["image"]).expanduser()) for row in rows]
     names = _default_ids(images, path.parent)
-    return [_entry(row, f"{path}: row {n}", path.parent, names[n - 1]) for n, row in enumerate(rows, start=1)]
+    return [
+        _entry(row, f"{path}: row {n}", path.parent, image, name)
+        for n, (row, image, name) in enumerate(zip(rows, images, names, strict=True), start=1)
+    ]
 
 
-def _entry(row: dict[str, str], where: str, base: Path, default_id: str) -> Entry:
+def _entry(row: dict[str, str], where: str, base: Path, image: Path, default_id: str) -> Entry:
     split = row.get("split", "").lower()
     if split and split not in SPLIT_NAMES:
         raise DataError(f"{where}: split: expected one of {get_args(Split)} or nothing, got {split!r}")
@@ -130,11 +190,31 @@ def _entry(row: dict[str, str], where: str, base: Path, default_id: str) -> Entr
         raise DataError(f"{where}: id: expected a relative name without `..`, got {str(name)!r}")
     return Entry(
         id=name.as_posix(),
-        image=base / Path(row["image"]).expanduser(),
-        label=base / Path(row["label"]).expanduser() if row.get("label") else None,
+        image=image,
+        labels=tuple(
+            _existing(base / Path(part.strip()).expanduser())
+            for part in row.get("label", "").split(PARTS)
+            if part.strip()
+        ),
         group=row.get("group") or None,
         split=SPLIT_NAMES.get(split),
     )
+
+
+def _existing(path: Path) -> Path:
+    """Return the file as it is on disk: accents may be stored apart, nnU-Net's channel may not be listed."""
+    if path.is_file():
+        return path
+    forms = [path.with_name(unicodedata.normalize(form, path.name)) for form in ("NFC", "NFD")]
+    forms += [Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD")]
+    stem = Path(without_suffix(path))
+    channels = [stem.with_name(f"{stem.name}_000{n}{path.name[len(stem.name) :]}") for n in (0, 1)]
+    if all(channel.is_file() for channel in channels):
+        raise DataError(
+            f"{path}: has several channels ({channels[0].name}, {channels[1].name}, ...), of which a student sees one; "
+            "list the file of one of them"
+        )
+    return next((form for form in (*forms, channels[0]) if form.is_file()), path)
 
 
 def _default_ids(images: list[Path], base: Path) -> list[str]:

@@ -11,9 +11,13 @@ from monai.transforms import Transform
 from torch import Tensor
 
 from labelmine.data.classes import ClassMap
+from labelmine.data.dicom_gold import is_dicom_gold, read_dicom_label
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item
-from labelmine.data.reading import read_image, read_mask
+from labelmine.data.mask_position import check_size
+from labelmine.data.reading import read_image
+from labelmine.data.stored_masks import StoredMask, read_stored_mask
+from labelmine.data.united_masks import mask_files, unite
 from labelmine.errors import DataError
 
 
@@ -48,28 +52,31 @@ def read_label(item: Item, path: str | Path, classes: ClassMap, slice_axis: int 
     Raises:
         DataError: A mask that cannot be read, or of a form that does not fit the classes.
     """
-    return encode_mask(read_stored_mask(item, path, classes, slice_axis), path, classes)
+    if is_dicom_gold(path):  # whose classes may overlap
+        return read_dicom_label(item, path, classes)
+    return encode_mask(read_mask_of(item, path, classes, slice_axis), path, classes)
 
 
-def read_stored_mask(item: Item, path: str | Path, classes: ClassMap, slice_axis: int = -1) -> np.ndarray:
-    """Read the values of a mask file, not yet split into classes; arguments as for ``read_label``.
+def read_mask_of(item: Item, path: str | Path, classes: ClassMap | None, slice_axis: int = -1) -> StoredMask:
+    """Read a mask that belongs to an item, not yet split into classes; arguments as for ``read_label``.
 
-    Returns:
-        (H, W), or (H, W, 3) where the file is in colour; number type as stored.
+    The path of the item's gold stands for all of its ``label_parts``, which are united.
 
     Raises:
-        DataError: A mask that cannot be read, or a class map in a lossy format.
+        DataError: A mask that cannot be read.
     """
-    path = Path(path)
-    if classes.values is not None and path.suffix.lower() in (".jpg", ".jpeg"):
-        raise DataError(f"{path.name}: JPEG changes class values and colours; save class maps as PNG")
-    return read_mask(path, item.get("frame"), slice_axis, color=classes.is_color)
+    if classes is not None and is_dicom_gold(path):
+        return StoredMask(classes.decode(read_dicom_label(item, path, classes) > 0))
+    is_color = classes is not None and classes.is_color
+    files = mask_files(item, path)
+    masks = [read_stored_mask(file, item.get("frame"), slice_axis, is_color, item["image"]) for file in files]
+    return masks[0] if len(masks) == 1 else unite(masks, files)
 
 
-def encode_mask(mask: np.ndarray, path: str | Path, classes: ClassMap) -> np.ndarray:
+def encode_mask(mask: StoredMask, path: str | Path, classes: ClassMap) -> np.ndarray:
     """Split a stored mask into (K, H, W) classes; an error names the file."""
     try:
-        return classes.encode(mask)
+        return classes.encode_lossy(mask.values) if mask.is_lossy else classes.encode(mask.values)
     except DataError as error:
         raise DataError(f"{Path(path).name}: {error}") from error
 
@@ -105,29 +112,10 @@ class LoadItem(Transform):  # type: ignore[misc]  # MONAI is untyped
         label = np.zeros((len(self.classes), *image.shape[:2]), dtype=np.uint8)
         if "label" in item:
             label = read_label(item, item["label"], self.classes, self.slice_axis)
-            check_same_size(label, image, item["label"])
+            check_size(label.shape[1:], image.shape[:2], item["label"])
         return LoadedItem(
             id=item["id"],
             image=torch.from_numpy(image).permute(2, 0, 1).contiguous(),
             label=torch.from_numpy(label).float(),
             is_labeled="label" in item,
-        )
-
-
-def check_same_size(label: np.ndarray, image: np.ndarray, path: str | Path) -> None:
-    """Refuse a mask whose size is not its image's.
-
-    Args:
-        label: (K, H, W).
-        image: (H, W, 3).
-        path: Mask file, for the message.
-
-    Raises:
-        DataError: Sizes that differ.
-    """
-    if label.shape[1:] != image.shape[:2]:
-        (height, width), (rows, columns) = label.shape[1:], image.shape[:2]
-        raise DataError(
-            f"{Path(path).name}: mask is {width} x {height} pixels, its image {columns} x {rows}; "
-            "export the mask at the image's size"
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from labelmine.data.folder_files import list_folder
 from labelmine.data.headers import file_kind, without_suffix
 from labelmine.data.items import Item, volume_id
-from labelmine.data.sources import visible_files
 from labelmine.errors import DataError
 
 FORMATS = "PNG, TIFF, BMP, JPEG or NIfTI"
@@ -39,6 +39,11 @@ class MaskFolder:
                 f"names like {next(iter(self._items))!r}, got {next(iter(self._files))!r}; name masks like their images"
             )
 
+    @property
+    def names(self) -> list[str]:
+        """Names of all masks."""
+        return list(self._files)
+
     def __contains__(self, image_id: str) -> bool:
         """Whether there is a mask of an image."""
         return self.find(image_id) is not None
@@ -54,7 +59,7 @@ def _find_masks(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"masks_dir: {folder} is no folder; give the folder of the masks")
     found: dict[str, Path] = {}
-    for path in visible_files(folder):
+    for path in (folder / name for name in list_folder(folder).files):
         if file_kind(path) not in ("picture", "nifti"):
             continue
         other = found.setdefault(without_suffix(path.relative_to(folder)).as_posix(), path)

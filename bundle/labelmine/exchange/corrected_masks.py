@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from labelmine.data.classes import ClassMap
 from labelmine.data.headers import NIFTI_SUFFIXES, file_kind, without_suffix
 from labelmine.data.items import Item
-from labelmine.data.loading import encode_mask, read_stored_mask
-from labelmine.data.reading import read_mask
+from labelmine.data.loading import encode_mask, read_mask_of
+from labelmine.data.masks_elsewhere import classes_elsewhere
+from labelmine.data.picture_volumes import read_picture_volume
+from labelmine.data.stored_masks import read_mask
 from labelmine.errors import DataError
 from labelmine.exchange.cvat import decode_cvat_xml, read_labelmap
-from labelmine.exchange.picture_volumes import read_picture_volume
 from labelmine.exchange.seg_nrrd import decode_seg_nrrd
 from labelmine.exchange.written_files import WrittenFiles
 
@@ -154,11 +155,10 @@ def _final(path: Path, classes: ClassMap, item: Item, size: tuple[int, int]) -> 
 
 def _stored(classes: ClassMap, slice_axis: int, path: Path, item: Item, _size: tuple[int, int]) -> NDArray[np.bool_]:
     """Read a mask as those in ``masks/`` of an image set are."""
-    values = read_stored_mask(item, path, classes, slice_axis)
-    if not np.isfinite(values).all() or (values < 0).any():
-        raise DataError("mask holds negative or missing values; expected 0 for background and up")
-    mask = encode_mask(values, path, classes)
-    foreign = sorted(map(str, classes.foreign_values(values)))
+    classes = classes_elsewhere(classes, [(item, path)], slice_axis)
+    stored = read_mask_of(item, path, classes, slice_axis)
+    mask = encode_mask(stored, path, classes)
+    foreign = sorted(map(str, classes.foreign_values(stored.values)))
     if foreign:
         named = dict(zip(classes.names, classes.values or (), strict=False))
         raise DataError(f"mask holds {', '.join(foreign[:5])}, which no class names; classes: {named}")

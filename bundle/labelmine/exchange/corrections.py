@@ -15,10 +15,10 @@ from labelmine.data.integrity import CheckedItems
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item
 from labelmine.data.label_volumes import volume_id
-from labelmine.data.loading import check_same_size
+from labelmine.data.mask_position import check_size
 from labelmine.data.png import encode_png
 from labelmine.data.reading import read_image
-from labelmine.data.sources import SetAside
+from labelmine.data.set_aside import SetAside
 from labelmine.errors import DataError
 from labelmine.exchange.corrected_masks import CorrectedMask, find_corrected_masks
 
@@ -125,7 +125,7 @@ def _owner(found: CorrectedMask, owners: Mapping[str, list[Item]], file: str) ->
 def _checked(found: CorrectedMask, item: Item, window: Window | None, slice_axis: int) -> NDArray[np.bool_]:
     image = read_image(item, window, slice_axis)
     mask = found.read(item, (image.shape[0], image.shape[1]))
-    check_same_size(mask, image, found.file)
+    check_size(mask.shape[1:], image.shape[:2], found.file)
     return mask
 
 

@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelmine.atomic import write_whole
+from labelmine.data.picture_volumes import encode_picture_volume
 from labelmine.data.png import encode_png
 from labelmine.errors import DataError
 from labelmine.exchange.corrected_masks import CVAT_XML, SEG_SUFFIX, TOOL_FOLDERS
 from labelmine.exchange.corrections import flat_name
 from labelmine.exchange.cvat import encode_cvat_xml, image_element
-from labelmine.exchange.picture_volumes import encode_picture_volume
 from labelmine.exchange.seg_nrrd import encode_seg_nrrd
 from labelmine.exchange.written_files import WrittenFiles
 

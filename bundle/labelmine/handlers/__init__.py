@@ -9,6 +9,7 @@ from labelmine.handlers.label_quality import LabelQuality
 from labelmine.handlers.mask_saver import MaskSaver
 from labelmine.handlers.pseudo_labeling import PseudoLabeling
 from labelmine.handlers.resume import Resume
+from labelmine.handlers.schedule import Schedule
 from labelmine.handlers.stage_progress import StageProgress
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "MaskSaver",
     "PseudoLabeling",
     "Resume",
+    "Schedule",
     "StageProgress",
     "read_history",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 from ignite.handlers import EMAHandler
 from torch import nn
 
-from labelmine.errors import ConfigError
+from labelmine.ranges import check_number
 
 
 class EmaStudent(EMAHandler):  # type: ignore[misc]  # ignite is not followed by mypy
@@ -25,8 +25,7 @@ class EmaStudent(EMAHandler):  # type: ignore[misc]  # ignite is not followed by
 
     def __init__(self, student: nn.Module, decay: float = 0.99) -> None:
         """Start from a copy of the student."""
-        if not 0 < decay < 1:
-            raise ConfigError(f"ema_decay: expected a decay between 0 and 1, or 0 for no average. Got: {decay}")
+        check_number("ema_decay", decay, 0, 1, open_low=True, open_high=True, hint="or 0 for no average")
         super().__init__(student, momentum=1 - decay, handle_buffers="update")
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import ignite.distributed as idist
 import torch
@@ -14,14 +13,16 @@ from torch import Tensor
 
 from labelmine.errors import ConfigError
 from labelmine.handlers.label_memory import InMemory, LabelMemory
+from labelmine.handlers.schedule import Schedule
 from labelmine.labelers import Labeler, PseudoLabel
 from labelmine.networks import StudentNetwork
 from labelmine.progress import progress
+from labelmine.ranges import check_number
 from labelmine.ranks import own_batches
 
-Schedule = Literal["one_time", "continuous"]
 Observer = Callable[[Mapping[str, Any], PseudoLabel], None]
 KEYS = ("image", "label", "is_labeled", "id")
+ONE_TIME = Schedule()
 
 
 class PseudoLabeling:
@@ -36,16 +37,9 @@ class PseudoLabeling:
         labeler: Who labels.
         student: The network that the labeler may consult.
         loader: Batches of all unlabelled images; needed for ``one_time``.
-        schedule: ``one_time``: label all once, when the trainer starts. ``continuous``: label at each visit, so that
-            labels grow better with the student (S1).
+        schedule: When images are labelled.
         pseudo_weight: Factor in [0, 1] that scales the weight of pseudo labels (S1 scales their loss down).
         memory: Where labels are kept; in RAM by default. ``continuous`` keeps none where it labels at every visit.
-        relabel_every: ``continuous``: an image is labelled at its first visit and again at every so many visits.
-        warm_up: ``continuous``: epochs in which gold trains alone and unlabelled rows leave the batch.
-        ramp_up: Epochs over which the weight of pseudo labels rises to ``pseudo_weight``, as ``exp(-5 (1 - t)^2)``
-            (Laine and Aila 2017); 0: it is there from the first.
-        soft: ``continuous``: whether masks are probabilities to be trained on as they are (mean teacher) rather than
-            thresholded at 0.5.
         observers: Called with batch and answer whenever the labeler was asked, for example ``LabelQuality``.
         device: Where the labeler works; None: where the student's parameters are.
 
@@ -58,37 +52,23 @@ class PseudoLabeling:
         labeler: Labeler,
         student: StudentNetwork,
         loader: Iterable[Mapping[str, Any]] | None = None,
-        schedule: Schedule = "one_time",
+        schedule: Schedule = ONE_TIME,
         pseudo_weight: float = 1.0,
         memory: LabelMemory | None = None,
         *,
-        relabel_every: int = 1,
-        warm_up: int = 0,
-        ramp_up: int = 0,
-        soft: bool = False,
         observers: Sequence[Observer] = (),
         device: torch.device | str | None = None,
     ) -> None:
         """Check and keep the knobs."""
-        if schedule not in ("one_time", "continuous"):
-            raise ConfigError(f"schedule: expected 'one_time' or 'continuous'. Got: '{schedule}'")
-        if not 0 <= pseudo_weight <= 1:
-            raise ConfigError(f"pseudo_weight: expected a factor in [0, 1]. Got: {pseudo_weight}")
-        if schedule == "one_time" and loader is None:
+        check_number("pseudo_weight", pseudo_weight, 0, 1)
+        if not schedule.continuous and loader is None:
             raise ConfigError("schedule 'one_time' labels all images first: give it the loader of unlabelled images.")
-        if relabel_every < 1 or warm_up < 0 or ramp_up < 0:
-            raise ConfigError(
-                "expected relabel_every >= 1, warm_up >= 0 and ramp_up >= 0. "
-                f"Got: {relabel_every}, {warm_up}, {ramp_up}"
-            )
-        if soft and (schedule == "one_time" or relabel_every > 1):
-            raise ConfigError("soft labels are made at each visit: give schedule 'continuous' and relabel_every 1.")
         self.memory = memory if memory is not None else InMemory()
-        if relabel_every > 1 and not isinstance(self.memory, InMemory):
+        if schedule.relabel_every > 1 and not isinstance(self.memory, InMemory):
             # Files hold the labels of an epoch that a kill broke off: the resumed run would read what it has not made.
             raise ConfigError("relabel_every > 1 keeps labels in the checkpoint: give it an InMemory, or no memory.")
         in_ram = isinstance(self.memory, InMemory)
-        if idist.get_world_size() > 1 and (relabel_every > 1 or (loader is not None and in_ram)):
+        if idist.get_world_size() > 1 and (schedule.relabel_every > 1 or (loader is not None and in_ram)):
             raise ConfigError(
                 f"{idist.get_world_size()} ranks share labels through files only, this asks for labels in the memory "
                 "of each: give relabel_every 1, and for 'one_time' a memory InFiles."
@@ -98,10 +78,6 @@ class PseudoLabeling:
         self.loader = loader
         self.schedule = schedule
         self.pseudo_weight = pseudo_weight
-        self.relabel_every = relabel_every
-        self.warm_up = warm_up
-        self.ramp_up = ramp_up
-        self.soft = soft
         self.observers = tuple(observers)
         self.device = _device_of(student) if device is None else torch.device(device)
         self._labelled = False
@@ -109,10 +85,10 @@ class PseudoLabeling:
 
     def attach(self, engine: Engine) -> None:
         """Label when ``engine`` starts (one-time) and fill each batch as it arrives."""
-        if self.schedule == "one_time":
-            engine.add_event_handler(Events.STARTED, self.label_all)
-        else:
+        if self.schedule.continuous:
             engine.add_event_handler(Events.EPOCH_STARTED, self._prepare)
+        else:
+            engine.add_event_handler(Events.STARTED, self.label_all)
         engine.add_event_handler(Events.GET_BATCH_COMPLETED, self.fill)
 
     def label_all(self, engine: Engine | None = None) -> None:
@@ -157,7 +133,8 @@ class PseudoLabeling:
                     f"Got: {got}. The labeler must be made for the trainer's classes and views."
                 )
             label[rows] = mask.to(label)
-            weight[rows] = weight[rows] * trust.to(weight) * self.pseudo_weight * self._risen(engine.state.epoch)
+            factor = self.pseudo_weight * self.schedule.risen(engine.state.epoch)
+            weight[rows] = weight[rows] * trust.to(weight) * factor
             batch["label"] = label
         batch["weight"] = weight
         kept = torch.nonzero((weight > 0).flatten(1).any(1)).flatten()
@@ -166,7 +143,7 @@ class PseudoLabeling:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resume needs: visits and labels, where labels outlive their visit."""
-        if not isinstance(self.memory, InMemory) or self.relabel_every == 1:
+        if not isinstance(self.memory, InMemory) or self.schedule.relabel_every == 1:
             return {}
         return {"visits": dict(self._visits), "labels": self.memory.state_dict()}
 
@@ -182,25 +159,21 @@ class PseudoLabeling:
 
     def _labels(self, batch: Mapping[str, Any], epoch: int) -> tuple[Tensor, Tensor]:
         """Return masks (B, K, S, S) and weights (B, 1, S, S) of unlabelled rows."""
-        if self.warm_up and self.schedule == "continuous" and epoch <= self.warm_up:
+        if self.schedule.waits(epoch):
             return torch.zeros_like(batch["label"]), torch.zeros_like(batch["image"][:, :1])
-        if self.schedule == "continuous" and self.relabel_every == 1:
+        if self.schedule.at_each_visit:
             answer = self._ask(batch)
-            return answer.mask if self.soft else (answer.mask > 0.5).float(), answer.weight
-        if self.schedule == "continuous":
+            return answer.mask if self.schedule.soft else (answer.mask > 0.5).float(), answer.weight
+        if self.schedule.continuous:
             self._relabel(batch)
         masks, weights = zip(*(self.memory.get(image_id) for image_id in batch["id"]), strict=True)
         return torch.stack(masks), torch.stack(weights)
-
-    def _risen(self, epoch: int) -> float:
-        """Return the part of ``pseudo_weight`` that pseudo labels have in an epoch, counted from 1."""
-        return math.exp(-5 * (1 - min(epoch / self.ramp_up, 1)) ** 2) if self.ramp_up else 1.0
 
     def _relabel(self, batch: Mapping[str, Any]) -> None:
         """Count a visit of each row and label anew what is due."""
         due = []
         for row, image_id in enumerate(batch["id"]):
-            if self._visits[image_id] % self.relabel_every == 0:
+            if self._visits[image_id] % self.schedule.relabel_every == 0:
                 due.append(row)
             self._visits[image_id] += 1
         if due:

@@ -103,9 +103,10 @@ class StageProgress:
         epoch, epochs = engine.state.epoch, engine.state.max_epochs
         told = [] if epochs == 1 else [f"epoch {epoch}" if epochs is None else f"epoch {epoch}/{epochs}"]
         if self._losses:
-            told.append(f"loss {_number(sum(self._losses) / len(self._losses))}")
+            loss = sum(self._losses) / len(self._losses)
+            told.append(f"loss {loss:.3f}" if abs(loss) >= 0.1 else f"loss {loss:.3g}")  # a generator's is small
         measured: Mapping[str, Any] = (self.evaluator or engine).state.metrics
-        told += [f"{name} {_number(float(measured[name]))}" for name in self.metrics if name in measured]
+        told += [f"{name} {float(measured[name]):.3f}" for name in self.metrics if name in measured]
         return ", ".join(told)
 
 
@@ -128,7 +129,3 @@ def _loss_of(output: Any) -> float | None:
     first = output[0] if isinstance(output, list) and output else output
     loss = first.get("loss") if isinstance(first, Mapping) else None
     return None if loss is None else float(torch.as_tensor(loss).item())
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) >= 0.1 or value == 0 else f"{value:.3g}"

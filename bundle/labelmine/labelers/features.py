@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labelmine.errors import ConfigError
+from labelmine.labelers.prediction import predict
 from labelmine.networks import StudentNetwork, network_behind
+from labelmine.ranges import check_number
 
 DECODER = "network.decoder"  # of labelmine's own student: 16 channels at the view's resolution
 
@@ -48,3 +53,52 @@ def recorded_features(network: nn.Module, layer: str) -> Iterator[list[Tensor]]:
         yield seen
     finally:
         handle.remove()
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """Which features of an image are looked at.
+
+    Attributes:
+        layer: Dotted name of the student's module whose output (B, D, h, w) are the features.
+        stride: Features are averaged over squares of so many pixels of their map.
+        encoder: A frozen network (B, 3, S, S) -> (B, D, h, w) whose features are taken instead.
+
+    Raises:
+        ConfigError: When a knob is out of its range.
+    """
+
+    layer: str = DECODER
+    stride: int = 2
+    encoder: Callable[[Tensor], Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the knobs."""
+        check_number("stride", self.stride, 1, whole=True)
+
+    def of(self, images: Tensor, student: StudentNetwork, exclusive: bool) -> tuple[Tensor, Tensor | None]:
+        """Return L2-normalised features (B, D, h, w) of images (B, 3, S, S).
+
+        The student's probabilities (B, K, S, S) come with them, where the look told them: not those of an ``encoder``,
+        nor of a student that answers otherwise than the network behind it.
+
+        Raises:
+            ConfigError: A student without layers, no such layer, or one whose output is no map.
+        """
+        own = None
+        if self.encoder is not None:
+            maps = torch.cat([self.encoder(image[None]) for image in images])
+        else:
+            network = network_of(student)
+            moved = images.to(next(network.parameters()).device)
+            with recorded_features(network, self.layer) as seen:
+                answer = predict(network, {"image": moved}, exclusive)
+            own = answer if network is student else None
+            maps = seen[0][: len(images)]
+        if maps.ndim != 4:
+            raise ConfigError(
+                f"layer: expected an output (B, D, h, w). Got: {tuple(maps.shape)} from '{self.layer}'; take a layer "
+                "whose output is a map."
+            )
+        maps = F.avg_pool2d(maps.float(), self.stride, ceil_mode=True) if self.stride > 1 else maps.float()
+        return F.normalize(maps, dim=1), own

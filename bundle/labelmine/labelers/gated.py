@@ -18,6 +18,7 @@ from labelmine.labelers.refusal import Reason, Refusal
 from labelmine.labelers.self_training import SelfLabeler
 from labelmine.networks import StudentNetwork
 from labelmine.quality import DrawnBy, Verdict, blended
+from labelmine.ranges import check_number
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +64,9 @@ class GatedLabeler(Labeler):
         """Check and keep the knobs; a file is read when it is first needed."""
         if fallback not in ("self", "none"):
             raise ConfigError(f"fallback: expected 'self' or 'none'. Got: '{fallback}'")
-        if not 0.5 <= confidence <= 1:
-            raise ConfigError(f"confidence: expected a probability in [0.5, 1]. Got: {confidence}")
+        check_number("confidence", confidence, 0.5, 1)
         for name, value in (("min_score", min_score), ("min_support", min_support), ("disagreement", disagreement)):
-            if not 0 <= value <= 1:
-                raise ConfigError(f"{name}: expected a fraction in [0, 1]. Got: {value}")
+            check_number(name, value, 0, 1)
         self.labeler = labeler
         self.name = labeler.name
         self.teacher = labeler.teacher

@@ -16,6 +16,7 @@ from labelmine.networks import StudentNetwork
 from labelmine.prompts import PromptGenerator, Prompts
 from labelmine.prompts.jitter import jittered
 from labelmine.quality import agreement
+from labelmine.ranges import check_number
 from labelmine.teachers import Teacher, TeacherMasks
 
 STABILITY_OFFSET = 1.0  # segment-anything's SamAutomaticMaskGenerator
@@ -40,7 +41,7 @@ class PromptedLabeler(Labeler):
             area); 0: not at all, which spares a second decoding.
 
     Raises:
-        ValueError: When ``min_score`` or ``jitter`` is outside [0, 1].
+        ConfigError: When ``min_score`` or ``jitter`` is outside [0, 1].
     """
 
     name = "prompted"
@@ -56,10 +57,8 @@ class PromptedLabeler(Labeler):
         jitter: float = 0.0,
     ) -> None:
         """Check and keep the knobs."""
-        if not 0 <= min_score <= 1:
-            raise ValueError(f"min_score: expected an expected Dice in [0, 1]. Got: {min_score}")
-        if not 0 <= jitter <= 1:
-            raise ValueError(f"jitter: expected a fraction in [0, 1]. Got: {jitter}")
+        check_number("min_score", min_score, 0, 1)
+        check_number("jitter", jitter, 0, 1)
         self.teacher = teacher
         self.prompts = prompts or PromptGenerator()
         self.exclusive = exclusive

@@ -20,6 +20,7 @@ from labelmine.labelers.recorded_masks import RecordedMasks, at_size, read_score
 from labelmine.labelers.refusal import Reason, Refusal
 from labelmine.networks import StudentNetwork
 from labelmine.quality import agreement
+from labelmine.ranges import check_number
 from labelmine.transforms import StudentView
 
 logger = logging.getLogger(__name__)
@@ -73,13 +74,12 @@ class RecordedLabeler(Labeler):
         one_class_limit: float | None = None,
         slice_axis: int = -1,
     ) -> None:
-        """Check the knobs and look the files up; no mask is read yet."""
+        """Check the knobs and look the files up."""
         if masks_dir is None:
             raise ConfigError("masks_dir: expected the folder of the recorded masks; give it by --masks_dir DIR")
-        if not 0 <= min_score <= 1:
-            raise ConfigError(f"min_score: expected an expected Dice in [0, 1]. Got: {min_score}")
-        if one_class_limit is not None and not 0 < one_class_limit <= 1:
-            raise ConfigError(f"one_class_limit: expected a fraction in (0, 1], or null. Got: {one_class_limit}")
+        check_number("min_score", min_score, 0, 1)
+        if one_class_limit is not None:
+            check_number("one_class_limit", one_class_limit, 0, 1, open_low=True, hint="or null")
         self.classes = classes or ClassMap()
         self.masks = RecordedMasks(Path(masks_dir), self.classes, items, slice_axis)
         self.scores = None if scores is None else read_scores(scores)

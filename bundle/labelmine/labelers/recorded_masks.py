@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from labelmine.data import ClassMap, Item, MaskFolder, read_label
+from labelmine.data.masks_elsewhere import classes_elsewhere
 from labelmine.errors import DataError
 
 SCORE_COLUMNS = ("id", "score")
@@ -31,12 +32,14 @@ class RecordedMasks:
     """
 
     def __init__(self, folder: Path, classes: ClassMap, items: Sequence[Item] = (), slice_axis: int = -1) -> None:
-        """List the files; none is read yet."""
+        """List the files, and look at some to tell their levels."""
         self.files = MaskFolder(folder, items)
         self.folder = self.files.folder
-        self.classes = classes
         self.slice_axis = slice_axis
         self._items = {item["id"]: item for item in items}
+        names = list(self._items) or self.files.names
+        found = [(self._item(name), path) for name in names if (path := self.files.find(name)) is not None]
+        self.classes = classes_elsewhere(classes, found, slice_axis)
 
     def __contains__(self, image_id: str) -> bool:
         """Whether there is a mask of an image."""
@@ -51,8 +54,10 @@ class RecordedMasks:
         path = self.files.find(image_id)
         if path is None:
             return None
-        item = self._items.get(image_id) or Item(id=image_id, image="", group=image_id)
-        return read_label(item, path, self.classes, self.slice_axis)
+        return read_label(self._item(image_id), path, self.classes, self.slice_axis)
+
+    def _item(self, image_id: str) -> Item:
+        return self._items.get(image_id) or Item(id=image_id, image="", group=image_id)
 
 
 def read_scores(path: str | Path) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labelmine.errors import ConfigError, DataError
+from labelmine.errors import DataError
 from labelmine.labelers.base import Labeler, PseudoLabel
-from labelmine.labelers.features import DECODER, network_of, recorded_features
+from labelmine.labelers.features import FeatureMap
 from labelmine.labelers.neighbours import nearest
-from labelmine.labelers.prediction import predict
 from labelmine.labelers.refusal import Reason, Refusal
 from labelmine.networks import StudentNetwork
+from labelmine.ranges import check_number
 
 Batch = Mapping[str, Any]
 
@@ -38,6 +38,40 @@ class Pool:
     images: Tensor
 
 
+@dataclass(frozen=True)
+class Vote:
+    """Who votes on a pixel, and when the vote holds.
+
+    Attributes:
+        k: Neighbours that vote.
+        pool_size: Reference pixels, shared equally among the combinations of classes that gold shows.
+        confidence: Share of the votes in [0, 1] below which a pixel abstains.
+        near_images: Only pixels of so many reference images, those whose mean feature is nearest, vote; None: all.
+        memory_mb: Bound in MB of the similarities held at once.
+
+    Raises:
+        ConfigError: When a knob is out of its range.
+    """
+
+    k: int = 5
+    pool_size: int = 20000
+    confidence: float = 0.6
+    near_images: int | None = None
+    memory_mb: float = 256.0
+
+    def __post_init__(self) -> None:
+        """Check the knobs."""
+        check_number("k", self.k, 1, whole=True)
+        check_number("pool_size", self.pool_size, self.k, whole=True, hint="as k neighbours vote")
+        check_number("vote_confidence", self.confidence, 0, 1)
+        check_number("memory_mb", self.memory_mb, 0, open_low=True)
+        if self.near_images is not None:
+            check_number("near_images", self.near_images, 1, whole=True, hint="or null for all")
+
+
+FEATURES, VOTE = FeatureMap(), Vote()
+
+
 class ReferenceLabeler(Labeler):
     """Label pixels by the vote of their k nearest reference pixels in the student's features.
 
@@ -47,22 +81,16 @@ class ReferenceLabeler(Labeler):
     on in strongly augmented ones, as ``PseudoLabeling`` augments after labelling.
 
     An image's score is the mean confidence over its labelled pixels (``vote_share`` among the signals); pixels whose
-    winning share is below ``confidence`` abstain.
+    winning share is below ``vote.confidence`` abstain.
 
     Args:
         references: Batches of gold views with ``image`` (B, 3, S, S), ``label`` (B, K, S, S) and, where there is
             padding, ``weight``.
         exclusive: Whether classes exclude each other: confidence is then the largest share, background's included. A
             class is there where more than half of the neighbours have it.
-        k: Neighbours that vote.
-        pool_size: Reference pixels, shared equally among the combinations of classes that gold shows.
-        confidence: Share of the votes in [0, 1] below which a pixel abstains.
+        features: What of an image is compared.
+        vote: Who votes.
         min_score: Labels of a lower score are not used.
-        layer: Dotted name of the student's module whose output (B, D, h, w) are the features.
-        encoder: A frozen network (B, 3, S, S) -> (B, D, h, w) whose features are taken instead.
-        stride: Features are averaged over squares of so many pixels of their map.
-        near_images: Only pixels of so many reference images, those whose mean feature is nearest, vote; None: all.
-        memory_mb: Bound in MB of the similarities held at once.
         seed: Of the draw of reference pixels.
 
     Raises:
@@ -71,7 +99,7 @@ class ReferenceLabeler(Labeler):
     Example:
         >>> network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 1, 1))
         >>> gold = {"image": torch.rand(2, 3, 32, 32), "label": torch.ones(2, 1, 32, 32)}
-        >>> labeler = ReferenceLabeler([gold], layer="0")
+        >>> labeler = ReferenceLabeler([gold], features=FeatureMap("0"))
         >>> labeler({"image": torch.rand(1, 3, 32, 32)}, network).mask.mean().item()
         1.0
     """
@@ -82,39 +110,18 @@ class ReferenceLabeler(Labeler):
         self,
         references: Iterable[Batch],
         exclusive: bool = False,
-        k: int = 5,
-        pool_size: int = 20000,
-        confidence: float = 0.6,
+        features: FeatureMap = FEATURES,
+        vote: Vote = VOTE,
         min_score: float = 0.5,
-        layer: str = DECODER,
-        encoder: Callable[[Tensor], Tensor] | None = None,
-        stride: int = 2,
-        near_images: int | None = None,
-        memory_mb: float = 256.0,
         seed: int = 0,
     ) -> None:
         """Check and keep the knobs; references are looked at by ``prepare``."""
-        if k < 1 or pool_size < k or stride < 1 or (near_images is not None and near_images < 1):
-            raise ConfigError(
-                "expected k >= 1, pool_size >= k, stride >= 1, near_images >= 1 or null. "
-                f"Got: {k}, {pool_size}, {stride}, {near_images}"
-            )
-        if not 0 <= confidence <= 1 or not 0 <= min_score <= 1 or memory_mb <= 0:
-            raise ConfigError(
-                "expected confidence and min_score in [0, 1], memory_mb > 0. "
-                f"Got: {confidence}, {min_score}, {memory_mb}"
-            )
+        check_number("min_score", min_score, 0, 1)
         self.references = references
         self.exclusive = exclusive
-        self.k = k
-        self.pool_size = pool_size
-        self.confidence = confidence
+        self.features = features
+        self.vote = vote
         self.min_score = min_score
-        self.layer = layer
-        self.encoder = encoder
-        self.stride = stride
-        self.near_images = near_images
-        self.memory_mb = memory_mb
         self.seed = seed
         self._pool: Pool | None = None
 
@@ -142,7 +149,7 @@ class ReferenceLabeler(Labeler):
         accepted = found.flatten(1).any(1) & (score >= self.min_score)
         return PseudoLabel(
             mask=mask,
-            weight=(confidence >= self.confidence).float() * inside * accepted.reshape(-1, 1, 1, 1),
+            weight=(confidence >= self.vote.confidence).float() * inside * accepted.reshape(-1, 1, 1, 1),
             score=score,
             accepted=accepted,
             refusal=[self._refusal(bool(a), float(s)) for a, s in zip(accepted, score, strict=True)],
@@ -166,10 +173,10 @@ class ReferenceLabeler(Labeler):
                 features.append(feature[:, where].t())
                 labels.append(label[:, where].t())
                 means.append(feature[:, where].mean(1))
-        if not features or sum(map(len, features)) < self.k:
+        if not features or sum(map(len, features)) < self.vote.k:
             raise DataError(
-                f"references: expected gold views with at least k = {self.k} pixels. Got none: reference-guided labels "
-                "need some training images with masks (label.yaml: put masks/ beside images/ for some of them)."
+                f"references: expected gold views with at least k = {self.vote.k} pixels. Got none: reference-guided "
+                "labels need some training images with masks (label.yaml: put masks/ beside images/ for some of them)."
             )
         joined, masks = torch.cat(features), torch.cat(labels)
         chosen = self._balanced(masks).to(joined.device)
@@ -179,44 +186,28 @@ class ReferenceLabeler(Labeler):
         )  # fmt: skip
 
     def _look(self, batch: Batch, student: StudentNetwork) -> tuple[Tensor, Tensor | None]:
-        """Return L2-normalised features (B, D, h, w) of a batch, and what the student answers where it was asked."""
-        own = None
-        if self.encoder is not None:
-            maps = torch.cat([self.encoder(image[None]) for image in batch["image"]])
-        else:
-            network = network_of(student)
-            images = batch["image"].to(next(network.parameters()).device)
-            with recorded_features(network, self.layer) as seen:
-                answer = predict(network, {"image": images}, self.exclusive)
-            # A student that averages its looks would answer otherwise than its network.
-            own = answer * _inside(batch).to(answer) if network is student else None
-            maps = seen[0][: len(images)]
-        if maps.ndim != 4:
-            raise ConfigError(
-                f"layer: expected an output (B, D, h, w). Got: {tuple(maps.shape)} from '{self.layer}'; take a layer "
-                "whose output is a map."
-            )
-        maps = F.avg_pool2d(maps.float(), self.stride, ceil_mode=True) if self.stride > 1 else maps.float()
-        return F.normalize(maps, dim=1), own
+        """Return features (B, D, h, w) of a batch, and what the student answers where it was asked."""
+        features, own = self.features.of(batch["image"], student, self.exclusive)
+        return features, None if own is None else own * _inside(batch).to(own)
 
     def _balanced(self, labels: Tensor) -> Tensor:
         """Return positions of an equal number of pixels of each combination of classes (M, K), at random."""
         generator = torch.Generator().manual_seed(self.seed)
         _, kind = torch.unique(labels.cpu(), dim=0, return_inverse=True)
         order = torch.randperm(len(kind), generator=generator)
-        quota = max(self.pool_size // (int(kind.max()) + 1), self.k)
+        quota = max(self.vote.pool_size // (int(kind.max()) + 1), self.vote.k)
         return torch.cat([order[kind[order] == number][:quota] for number in range(int(kind.max()) + 1)])
 
     def _vote(self, pool: Pool, features: Tensor, inside: Tensor) -> Tensor:
         """Return the share (K, h, w) of an image's pixels' neighbours that have each class."""
         votes, labels = pool.features, pool.labels
-        if self.near_images is not None and self.near_images < len(pool.images):
+        if self.vote.near_images is not None and self.vote.near_images < len(pool.images):
             where = _at(inside[None].to(features), features[None])[0, 0] > 0.999
             mean = F.normalize(features[:, where].mean(1), dim=0)
-            near = (pool.images @ mean).topk(self.near_images).indices
+            near = (pool.images @ mean).topk(self.vote.near_images).indices
             chosen = torch.isin(pool.image, near)
-            votes, labels = (votes[chosen], labels[chosen]) if int(chosen.sum()) >= self.k else (votes, labels)
-        _, index = nearest(features.flatten(1).t(), votes, self.k, self.memory_mb)
+            votes, labels = (votes[chosen], labels[chosen]) if int(chosen.sum()) >= self.vote.k else (votes, labels)
+        _, index = nearest(features.flatten(1).t(), votes, self.vote.k, self.vote.memory_mb)
         return labels[index].mean(1).t().reshape(-1, *features.shape[1:])
 
     def _decide(self, share: Tensor) -> tuple[Tensor, Tensor]:

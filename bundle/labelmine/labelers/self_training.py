@@ -12,7 +12,7 @@ from labelmine.labelers.base import Labeler, PseudoLabel
 from labelmine.labelers.prediction import predict
 from labelmine.labelers.refusal import Reason, Refusal
 from labelmine.networks import StudentNetwork
-from labelmine.quality import DrawnBy
+from labelmine.ranges import check_number
 
 
 class SelfLabeler(Labeler):
@@ -27,7 +27,7 @@ class SelfLabeler(Labeler):
         soft: Whether masks are the student's probabilities rather than 0 and 1 (mean teacher).
 
     Raises:
-        ValueError: When a threshold is out of its range.
+        ConfigError: When a threshold is out of its range.
     """
 
     name = "self"
@@ -36,8 +36,8 @@ class SelfLabeler(Labeler):
         self, exclusive: bool = False, confidence: float = 0.8, min_score: float = 0.5, soft: bool = False
     ) -> None:
         """Check and keep the knobs."""
-        if not 0.5 <= confidence <= 1 or not 0 <= min_score <= 1:
-            raise ValueError(f"expected confidence in [0.5, 1], min_score in [0, 1]. Got: {confidence}, {min_score}")
+        check_number("confidence", confidence, 0.5, 1)
+        check_number("min_score", min_score, 0, 1)
         self.exclusive = exclusive
         self.confidence = confidence
         self.min_score = min_score
@@ -63,7 +63,6 @@ class SelfLabeler(Labeler):
             source=self.source,
             prompts=[[] for _ in accepted],
             student=probability,
-            drawn_by=[[DrawnBy.STUDENT] * probability.shape[1] for _ in accepted],
         )
 
 

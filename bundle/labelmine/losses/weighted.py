@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from labelmine.errors import ConfigError
+from labelmine.ranges import check_number
+
 
 class WeightedBCEDiceLoss(nn.Module):
     r"""The loss of S1 (BCE + Dice) with pixel weights, for gold and pseudo labels in one batch.
@@ -32,8 +35,10 @@ class WeightedBCEDiceLoss(nn.Module):
     """
 
     def __init__(self, exclusive: bool = False, bce: float = 1.0, dice: float = 1.0) -> None:
-        """Keep the knobs."""
+        """Check and keep the knobs."""
         super().__init__()
+        check_number("bce", bce, 0)
+        check_number("dice", dice, 0)
         self.exclusive = exclusive
         self.bce = bce
         self.dice = dice
@@ -50,13 +55,14 @@ class WeightedBCEDiceLoss(nn.Module):
             target: (B, K + 1, H, W): K label channels in [0, 1], then the weight in [0, 1].
 
         Raises:
-            ValueError: When the channels of logits and target do not match.
+            ConfigError: When the channels of logits and target do not match.
         """
         # Sums over an image overflow half precision, should the logits come in it.
         logits, target = logits.float(), target.float()
         label, weight = target[:, :-1], target[:, -1:]
         if logits.shape[1] != label.shape[1] + int(self.exclusive):
-            raise ValueError(f"expected {label.shape[1] + int(self.exclusive)} logit channels. Got: {logits.shape[1]}")
+            expected = f"{label.shape[1] + int(self.exclusive)} logit channels of {label.shape[1]} classes"
+            raise ConfigError(f"exclusive: expected {expected}, being {self.exclusive}. Got: {logits.shape[1]}")
         if self.exclusive:
             label = torch.cat([1 - label.sum(1, keepdim=True).clamp(max=1), label], dim=1)
             bce = -(label * logits.log_softmax(1)).sum(1, keepdim=True)

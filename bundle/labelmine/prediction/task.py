@@ -70,7 +70,13 @@ class StudentTask(Generic[K]):
         """Find and check the images; see ``find_images``."""
         knobs = self.knobs
         return find_images(
-            knobs.dataset_dir, knobs.output_dir, classes, class_names, window=knobs.window, slice_axis=knobs.slice_axis
+            knobs.dataset_dir,
+            knobs.output_dir,
+            classes,
+            class_names,
+            window=knobs.window,
+            slice_axis=knobs.slice_axis,
+            mask_pattern=knobs.mask_pattern,
         )
 
     @property

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from monai.losses import ContrastiveLoss
 from torch import Tensor, nn
 
-from labelmine.errors import ConfigError
+from labelmine.ranges import check_number
 
 LOWEST_TEMPERATURE = 0.02  # MONAI's loss takes exp(similarity / temperature) as it is: float32 ends at exp(88)
 
@@ -32,11 +32,7 @@ class PartnerContrast(nn.Module):
     def __init__(self, temperature: float = 0.1) -> None:
         """Check the temperature."""
         super().__init__()
-        if not temperature >= LOWEST_TEMPERATURE:
-            raise ConfigError(
-                f"temperature: expected {LOWEST_TEMPERATURE} or more, for example 0.1 (lower ones overflow); "
-                f"got {temperature}"
-            )
+        check_number("temperature", temperature, LOWEST_TEMPERATURE, hint="for example 0.1 (lower ones overflow)")
         self.loss = ContrastiveLoss(temperature)
 
     def forward(self, projections: Tensor, partners: Tensor) -> Tensor:

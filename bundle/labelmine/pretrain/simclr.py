@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from labelmine.atomic import write_whole
 from labelmine.networks import Student
+from labelmine.ranges import check_number
 
 ENCODER_FORMAT = "labelmine-simclr-encoder"
 
@@ -44,6 +45,7 @@ class SimCLR(nn.Module):
     def __init__(self, encoder: str = "resnet34", encoder_weights: str | None = None, projection: int = 128) -> None:
         """Take the encoder of a new student and put the head on it."""
         super().__init__()
+        check_number("projection", projection, 1, whole=True)
         student = Student(encoder=encoder, encoder_weights=encoder_weights)
         self.name = encoder
         self.encoder = student.network.encoder

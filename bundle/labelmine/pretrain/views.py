@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labelmine.errors import ConfigError
+from labelmine.ranges import check_number
 from labelmine.transforms import RandomColours
 
 ASPECT = 4 / 3  # of a crop, at most; as Chen et al. 2020, appendix A
@@ -51,8 +51,8 @@ class RandomViews:
         seed: int = 0,
     ) -> None:
         """Check and keep the knobs."""
-        if not 0 < min_area <= 1:
-            raise ConfigError(f"min_area: expected a fraction in (0, 1], for example 0.2; got {min_area}")
+        check_number("min_area", min_area, 0, 1, open_low=True, hint="for example 0.2")
+        check_number("rotation", rotation, 0, 180)
         self.min_area = min_area
         self.rotation = rotation
         self.seed = seed

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from labelmine.errors import ConfigError
 from labelmine.prompts.prompts import Prompts
 from labelmine.prompts.simulation import components, outer_box
+from labelmine.ranges import check_number
 
 Kind = Literal["points", "box", "mask"]
 KINDS: tuple[Kind, ...] = ("points", "box", "mask")
@@ -40,7 +42,7 @@ class PromptGenerator:
         seed: Seed of the draw among ties.
 
     Raises:
-        ValueError: When a knob is out of its range.
+        ConfigError: When a knob is out of its range.
 
     Example:
         >>> probability = torch.zeros(1, 1, 32, 32)
@@ -64,19 +66,16 @@ class PromptGenerator:
         seed: int = 0,
     ) -> None:
         """Check and keep the knobs."""
-        unknown = [k for k in kinds if k not in KINDS]
-        if unknown or not kinds:
-            raise ValueError(f"kinds: expected at least one of {KINDS}. Got: {list(kinds)}")
-        if not 0 < tau < 1:
-            raise ValueError(f"tau: expected a threshold between 0 and 1. Got: {tau}")
-        if "points" in kinds and n_points < 1:
-            raise ValueError(f"n_points: expected 1 or more with kind 'points'. Got: {n_points}")
+        if not isinstance(kinds, list | tuple) or not kinds or any(kind not in KINDS for kind in kinds):
+            raise ConfigError(f"prompt_kinds: expected a list of one or more of {', '.join(KINDS)}. Got: {kinds!r}")
         if point_choice not in get_args(PointChoice):
-            raise ValueError(f"point_choice: expected one of {get_args(PointChoice)}. Got: {point_choice!r}")
-        if n_negative < 0 or margin < 0 or min_size < 1:
-            raise ValueError(
-                f"expected n_negative >= 0, margin >= 0, min_size >= 1. Got: {n_negative}, {margin}, {min_size}"
-            )
+            raise ConfigError(f"point_choice: expected {' or '.join(get_args(PointChoice))}. Got: {point_choice!r}")
+        check_number("tau", tau, 0, 1, open_low=True, open_high=True)
+        check_number("n_points", n_points, int("points" in kinds), whole=True)
+        check_number("n_negative", n_negative, 0, whole=True)
+        check_number("margin", margin, 0)
+        check_number("min_size", min_size, 1, whole=True)
+        check_number("mask_size", mask_size, 1, whole=True)
         self.kinds = tuple(kinds)
         self.n_points = n_points if "points" in kinds else 0
         self.point_choice = point_choice

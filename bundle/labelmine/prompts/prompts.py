@@ -30,7 +30,7 @@ class Prompts:
         masks: (N, 1, h, w) float32 logits at the teacher decoder's input resolution, or None.
 
     Raises:
-        ValueError: When the parts disagree in length or points come without labels.
+        DataError: When the parts disagree in length or points come without labels.
 
     Example:
         >>> prompts = Prompts(image_index=torch.tensor([0]), class_index=torch.tensor([0]),
@@ -58,9 +58,9 @@ class Prompts:
         }
         for name, (value, shape) in expected.items():
             if value is not None and not _matches(tuple(value.shape), shape):
-                raise ValueError(f"{name}: expected shape {shape} (-1: any) for {n} objects. Got: {tuple(value.shape)}")
+                raise DataError(f"{name}: expected shape {shape} (-1: any) for {n} objects. Got: {tuple(value.shape)}")
         if (self.points is None) != (self.point_labels is None):
-            raise ValueError("points and point_labels come together: give both or neither.")
+            raise DataError("points and point_labels come together: give both or neither.")
 
     def __len__(self) -> int:
         """Return the number of objects N."""

@@ -8,6 +8,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from labelmine.prompts.prompts import Prompts
+from labelmine.ranges import check_number
 
 BACKGROUND, FOREGROUND, PADDING = 0, 1, -1
 
@@ -58,10 +59,15 @@ class PromptSimulator:
         seed: Seed of the randomness.
         min_size: Objects with fewer pixels are passed over.
         n_points: Largest number of positive points.
+
+    Raises:
+        ConfigError: When a knob is out of its range.
     """
 
     def __init__(self, seed: int = 0, min_size: int = 12, n_points: int = 3) -> None:
-        """Keep the knobs."""
+        """Check and keep the knobs."""
+        check_number("min_size", min_size, 1, whole=True)
+        check_number("n_points", n_points, 1, whole=True)
         self.seed = seed
         self.min_size = min_size
         self.n_points = n_points

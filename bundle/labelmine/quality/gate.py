@@ -14,6 +14,7 @@ from torch import Tensor
 
 from labelmine.errors import DataError
 from labelmine.quality.drawn_by import DrawnBy
+from labelmine.ranges import check_number
 
 #: Who is compared, the student first.
 SOURCES = (DrawnBy.STUDENT, DrawnBy.LABELER, DrawnBy.BLEND)
@@ -118,8 +119,11 @@ def decide(
         min_images: A size with fewer images follows the choice of the whole class.
 
     Raises:
+        ConfigError: When a knob is out of its range.
         DataError: When a class has no row.
     """
+    check_number("gate_margin", margin, -1, 1)
+    check_number("min_images", min_images, 1, whole=True)
     choices: list[dict[str, DrawnBy]] = []
     rows: list[dict[str, Any]] = []
     for name in class_names:

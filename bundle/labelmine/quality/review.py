@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelmine.errors import ConfigError
+from labelmine.ranges import check_number
 
 #: Decimals that gains and similarities are rounded to: the last bits of a network's features differ between machines.
 DECIMALS = 6
@@ -97,8 +98,7 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 def _checked(
     ids: Sequence[str], expected_dice: ArrayLike, embeddings: ArrayLike, diversity: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if not 0 <= diversity <= 1:
-        raise ConfigError(f"diversity: expected a number from 0 (by gain alone) to 1 (unlike images), got {diversity}")
+    check_number("diversity", diversity, 0, 1, hint="0: by gain alone, 1: unlike images")
     if len(set(ids)) < len(ids):
         doubled = next(name for name in ids if list(ids).count(name) > 1)
         raise ConfigError(f"ids: expected each image once, got {doubled!r} more than once")

@@ -75,6 +75,7 @@ class ImageKnobs(Knobs):
     """Which images, and how they are read."""
 
     dataset_dir: str | None
+    mask_pattern: str | None
     window: tuple[float, Positive] | None
     slice_axis: Annotated[int, Interval(ge=-3, le=2)]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from labelmine.errors import ConfigError
+from labelmine.ranges import check_number
 from labelmine.synthesis.likeness import nearest_distance
 
 
@@ -55,8 +55,7 @@ def admit(
         ConfigError: When a knob is out of range.
     """
     for name, value in (("min_agreement", min_agreement), ("copy_quantile", copy_quantile)):
-        if not 0 <= value <= 1:
-            raise ConfigError(f"{name}: expected a number from 0 to 1. Got: {value}")
+        check_number(name, value, 0, 1)
     dice = {name: dice_with(masks, opinion) for name, opinion in opinions.items()} if masks is not None else {}
     agreement = torch.stack(list(dice.values())).amin(0) if dice else torch.ones(len(features))
     drawn = masks.flatten(1).any(1) if masks is not None else torch.ones(len(features), dtype=torch.bool)

@@ -18,6 +18,7 @@ from labelmine.atomic import write_whole
 from labelmine.data import ClassMap, encode_png
 from labelmine.errors import ConfigError
 from labelmine.progress import progress
+from labelmine.ranges import check_number
 from labelmine.synthesis.generator import Generator
 from labelmine.synthesis.masks import cleaned, deformed, hole_around
 from labelmine.synthesis.sampling import FollowStyle, KeepKnown, Steering, check_sampling, check_style, sample
@@ -64,11 +65,11 @@ class Recipe:
         Raises:
             ConfigError: When one is out of range.
         """
-        if self.count < 1 or self.batch_size < 1:
-            raise ConfigError(
-                "count, generator_batch_size: expected one image or more, and one or more at a time. Got: "
-                f"{self.count}, {self.batch_size}"
-            )
+        check_number("count", self.count, 1, whole=True)
+        check_number("generator_batch_size", self.batch_size, 1, whole=True)
+        check_number("hole_margin", self.hole_margin, 0)
+        check_number("opening", self.opening, 0, whole=True)
+        check_number("mask_threshold", self.mask_threshold, -1, 1)
         check_sampling(self.steps, self.resamplings, self.eta)
         check_style(self.style_factor, self.style)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError, WeightsError
+from labelmine.ranges import check_number
 from labelmine.synthesis.process import Kind, NoiseProcess
 from labelmine.weights import load_state_dict_safely
 
@@ -59,6 +60,9 @@ class Generator(nn.Module):
         super().__init__()
         if content not in CONTENTS:
             raise ConfigError(f"content: expected one of {', '.join(CONTENTS)}. Got: '{content}'")
+        check_number("image_size", image_size, 1, whole=True)
+        check_number("res_blocks", res_blocks, 1, whole=True)
+        check_number("clusters", clusters, 0, whole=True)
         if image_size % 2 ** (len(channels) - 1):
             raise ConfigError(
                 f"image_size: expected a multiple of {2 ** (len(channels) - 1)}, as {len(channels)} levels halve it "

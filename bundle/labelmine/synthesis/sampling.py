@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labelmine.errors import ConfigError
+from labelmine.ranges import check_number
 from labelmine.synthesis.process import TRAIN_STEPS, NoiseProcess
 
 Network = Callable[[Tensor, Tensor], Tensor]
@@ -135,12 +135,9 @@ def check_sampling(steps: int, resamplings: int, eta: float) -> None:
     Raises:
         ConfigError: When one is out of range.
     """
-    if not 1 <= steps <= TRAIN_STEPS:
-        raise ConfigError(f"sampling_steps: expected a number from 1 to {TRAIN_STEPS}. Got: {steps}")
-    if resamplings < 1:
-        raise ConfigError(f"resamplings: expected 1 or more. Got: {resamplings}")
-    if not eta >= 0:
-        raise ConfigError(f"eta: expected 0 or more. Got: {eta}")
+    check_number("sampling_steps", steps, 1, TRAIN_STEPS, whole=True)
+    check_number("resamplings", resamplings, 1, whole=True)
+    check_number("eta", eta, 0)
 
 
 def check_style(factor: int, strength: float) -> None:
@@ -149,8 +146,8 @@ def check_style(factor: int, strength: float) -> None:
     Raises:
         ConfigError: When one is out of range.
     """
-    if factor < 2 or not 0 <= strength <= 1:
-        raise ConfigError(f"style: expected a factor >= 2 and a strength in [0, 1]. Got: {factor}, {strength}")
+    check_number("style_factor", factor, 2, whole=True)
+    check_number("style", strength, 0, 1)
 
 
 def gaussian(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -199,6 +199,7 @@ def enlarged(logits: Tensor, side: int, extent: tuple[int, int], size: tuple[int
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept must serve a later training too, whoever asked first
 def _resize_matrix(length: int, side: int, extent: int, size: int) -> Tensor:
     """Return the (size, length) matrix that resizes to ``side``, cuts to ``extent`` and resizes to ``size``."""
     impulses = F.interpolate(torch.eye(length)[None], side, mode="linear", align_corners=False)[..., :extent]

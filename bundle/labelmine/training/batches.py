@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler, RandomSampler, Sampler, WeightedRandomSampler
 
 from labelmine.data import ImageSet, Item, LoadItem
+from labelmine.ranges import check_number
 from labelmine.training.parallel import RANK_STRIDE
 from labelmine.transforms import BatchAugment, StrongView, StudentView
 
@@ -50,7 +51,16 @@ def student_loader(
         gold_share: Expected fraction of gold in a batch of gold and pseudo labels, or made pairs; None: as the set is.
             Draws with replacement.
         num_workers: Processes that load; 0 is fastest while views are cached.
+
+    Raises:
+        ConfigError: When a knob is out of its range.
     """
+    check_number("batch_size", batch_size, 1, whole=True)
+    check_number("num_workers", num_workers, 0, whole=True)
+    if steps is not None:
+        check_number("steps_per_epoch", steps, 1, whole=True, hint="or null for one pass over the set")
+    if gold_share is not None:
+        check_number("gold_share", gold_share, 0, 1)
     sampler: Sampler[int] | None = None
     samples = steps * batch_size if steps else math.ceil(len(dataset) / idist.get_world_size())
     if shuffle and gold_share is not None:

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from labelmine.errors import ConfigError
 from labelmine.losses import WeightedBCEDiceLoss
+from labelmine.ranges import check_number
 from labelmine.run.knobs import StudentKnobs
 from labelmine.transforms import BatchAugment
 
@@ -50,7 +51,9 @@ class TrainingPlan:
     tracking_uri: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be kept."""
+        """Check the knobs."""
+        check_number("patience", self.patience, 1, whole=True)
+        check_number("strong_view", self.strong_view, 0, 1)
         if self.keep_epoch not in ("best", "last"):
             raise ConfigError(f"keep_epoch: expected 'best' or 'last'. Got: '{self.keep_epoch}'")
 

@@ -19,8 +19,10 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DistributedSampler
 
+from labelmine.errors import ConfigError
 from labelmine.handlers import KeepBest
 from labelmine.networks import Student, probabilities
+from labelmine.ranges import check_number
 from labelmine.run.files import BEST_FILE
 from labelmine.training.batches import PrepareStudentBatch
 from labelmine.training.parallel import MeanStatistics, agree_on_metrics, data_parallel
@@ -77,7 +79,11 @@ def student_trainer(
         max_epochs: Epochs at most.
         folder: Where ``best.safetensors``, ``checkpoint.pt``, ``history.csv`` and TensorBoard's files go.
         handlers: Further handlers, attached first; those with a ``state_dict`` are part of the checkpoint.
+
+    Raises:
+        ConfigError: When a knob is out of its range.
     """
+    check_number("max_epochs", max_epochs, 1, whole=True)
     parts = _parts(plan, network, loader, max_epochs, Path(folder))
     evaluator = student_evaluator(plan, network, val_loader)
     best = KeepBest(
@@ -107,7 +113,7 @@ def _parts(plan: TrainingPlan, network: Student, loader: DataLoader, max_epochs:
     if isinstance(loader.sampler, DistributedSampler):
         loader.sampler.seed = plan.seed
     strong = StrongView(plan.strong_view, plan.seed) if plan.strong_view else None
-    optimizer = plan.optimizer(network.parameters())
+    optimizer = _optimizer(plan, network)
     parallel = data_parallel(network, torch.device(plan.device))
     return TrainerParts(
         network=network,
@@ -122,6 +128,14 @@ def _parts(plan: TrainingPlan, network: Student, loader: DataLoader, max_epochs:
         device=plan.device,
         engine={"network": parallel, "inferer": plan.inferer, "amp": plan.amp},
     )
+
+
+def _optimizer(plan: TrainingPlan, network: Student) -> torch.optim.Optimizer:
+    """Make the optimizer; what torch says of its knobs is said as our own error."""
+    try:
+        return plan.optimizer(network.parameters())
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"learning_rate: expected a number above 0 that the optimizer takes. Got: {error}") from error
 
 
 def _mlflow(plan: TrainingPlan) -> list[MLFlowHandler]:

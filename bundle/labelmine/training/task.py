@@ -22,6 +22,7 @@ from labelmine.training.student_trainer import student_trainer
 #: Knobs, as far as a workflow has them, that decide which images there are and how they are split.
 OF_IMAGES = (
     "dataset_dir",
+    "mask_pattern",
     "output_dir",
     "seed",
     "labeled_fraction",

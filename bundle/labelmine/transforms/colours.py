@@ -6,7 +6,7 @@ import torch
 from monai.networks.layers import GaussianFilter
 from torch import Tensor
 
-from labelmine.errors import ConfigError
+from labelmine.ranges import check_number
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 JITTERED = 0.8  # part of the rows whose colours change; Chen et al. 2020, appendix A
@@ -34,8 +34,7 @@ class RandomColours:
     def __init__(self, jitter: float, grey: float, blur: float, generator: torch.Generator) -> None:
         """Check and keep the knobs."""
         for name, value in (("jitter", jitter), ("grey", grey), ("blur", blur)):
-            if not 0 <= value <= 1:
-                raise ConfigError(f"{name}: expected a number from 0 to 1, for example 0.4; got {value}")
+            check_number(name, value, 0, 1, hint="for example 0.4")
         self.jitter = jitter
         self.grey = grey
         self.blur = blur

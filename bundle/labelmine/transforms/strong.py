@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labelmine.errors import ConfigError
+from labelmine.ranges import check_number
 from labelmine.transforms.augment import BatchAugment
 from labelmine.transforms.colours import RandomColours
 
@@ -34,10 +34,7 @@ class StrongView:
 
     def __init__(self, strength: float = 0.5, seed: int = 0) -> None:
         """Check and keep the knobs."""
-        if not 0 < strength <= 1:
-            raise ConfigError(
-                f"strong_view: expected a strength in (0, 1], for example 0.5, or 0 for none; got {strength}"
-            )
+        check_number("strong_view", strength, 0, 1, open_low=True, hint="for example 0.5, or 0 for none")
         self.seed = seed
         self._generator = torch.Generator()
         self._colours = RandomColours(strength, GREY, BLUR, self._generator)

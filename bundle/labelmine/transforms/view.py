@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from monai.transforms import Transform
 from torch import Tensor
 
+from labelmine.errors import ConfigError
+from labelmine.ranges import check_number
+
 
 class StudentView(Transform):  # type: ignore[misc]  # MONAI is untyped
     """Resize to ``image_size`` on the longest side and zero-pad at the bottom and right to a square.
@@ -21,7 +24,7 @@ class StudentView(Transform):  # type: ignore[misc]  # MONAI is untyped
         image_size: Side of the square in pixels; a multiple of 32, as U-Net++ halves five times.
 
     Raises:
-        ValueError: When ``image_size`` is no positive multiple of 32.
+        ConfigError: When ``image_size`` is no positive multiple of 32.
 
     Example:
         >>> sample = {"image": torch.rand(3, 40, 80), "label": torch.ones(1, 40, 80), "is_labeled": True}
@@ -32,8 +35,9 @@ class StudentView(Transform):  # type: ignore[misc]  # MONAI is untyped
 
     def __init__(self, image_size: int) -> None:
         """Check and keep the size."""
-        if image_size <= 0 or image_size % 32:
-            raise ValueError(f"image_size: expected a positive multiple of 32. Got: {image_size}")
+        check_number("image_size", image_size, 32, whole=True, hint="a multiple of 32")
+        if image_size % 32:
+            raise ConfigError(f"image_size: expected a multiple of 32. Got: {image_size}")
         self.image_size = image_size
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from labelmine.workflows.teacher_exam import exam_samples
+from labelmine.workflows.teacher_exam import exam_samples, prompted_dice
 from labelmine.workflows.teacher_training import (
     PrepareSimulatedPrompts,
     PromptedForward,
@@ -27,6 +27,7 @@ from labelmine.errors import ConfigError, DataError
 from labelmine.losses import PromptableLoss
 from labelmine.prompts import PromptSimulator
 from labelmine.teachers import CompactTeacher, build_compact_teacher, save_compact_teacher
+from labelmine.teachers.decoding import _resize_matrix
 from labelmine.transforms import BatchAugment, StudentView
 
 SIDE = 64
@@ -50,6 +51,18 @@ def test_one_step_reaches_every_part_that_answers() -> None:
     for part in ("image_encoder.features.0", "image_encoder.lateral", "mask_decoder.output_upscaling"):
         parameters = list(network.teacher.get_submodule(part).parameters())
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in parameters if p.ndim > 1), part
+
+
+def test_a_teacher_that_was_examined_can_be_trained() -> None:
+    """Whatever the exam, under inference mode, left behind must serve a step with gradients."""
+    network = PromptedForward(CompactTeacher(SIDE)).eval()
+    given = batch()
+    sample = {"image": given["image"][0], "label": given["label"][0]}
+    _resize_matrix.cache_clear()
+    prompted_dice(network.teacher, [sample])
+    images, targets, (prompts,), _ = prepare()(given, "cpu")
+    PromptableLoss()(network.train()(images, prompts), targets).backward()
+    assert network.teacher.mask_decoder.iou_token.weight.grad is not None
 
 
 def test_bfloat16_answers_stay_near_those_of_full_precision() -> None:

@@ -76,7 +76,13 @@ class Embedding:
 
     def _find(self) -> ImageSet:
         knobs = self.knobs
-        return find_images(knobs.dataset_dir, knobs.output_dir, window=knobs.window, slice_axis=knobs.slice_axis)
+        return find_images(
+            knobs.dataset_dir,
+            knobs.output_dir,
+            window=knobs.window,
+            slice_axis=knobs.slice_axis,
+            mask_pattern=knobs.mask_pattern,
+        )
 
     def _embed(self, images: ImageSet) -> None:
         knobs = self.knobs

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelmine.data import Item, MaskFolder, read_label
+from labelmine.data.masks_elsewhere import classes_elsewhere
 from labelmine.errors import DataError
 from labelmine.evaluation import summarise, write_metrics, write_table
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
@@ -67,11 +69,17 @@ class Evaluation:
     def _stored(self) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
         images = self.task.images
         masks = MaskFolder(self.task.knobs.masks_dir or "", images.items)
-        for item in self.items:
-            path = masks.find(item["id"])
-            if path is None:
-                raise DataError(
-                    f"masks_dir: no mask of the image {item['id']!r}: give each image with gold a mask of its name, "
-                    f"for example {item['id']}.png"
-                )
-            yield item, read_label(item, path, images.classes, images.slice_axis) > 0
+        files = [(item, _found(masks, item)) for item in self.items]
+        classes = classes_elsewhere(images.classes, files, images.slice_axis)
+        for item, path in files:
+            yield item, read_label(item, path, classes, images.slice_axis) > 0
+
+
+def _found(masks: MaskFolder, item: Item) -> Path:
+    path = masks.find(item["id"])
+    if path is None:
+        raise DataError(
+            f"masks_dir: no mask of the image {item['id']!r}: give each image with gold a mask of its name, for "
+            f"example {item['id']}.png"
+        )
+    return path

@@ -32,6 +32,7 @@ from labelmine.quality import (
     uncompared_gate,
 )
 from labelmine.quality.corruption import corrupted
+from labelmine.ranges import check_number
 from labelmine.run.files import GATE_FILE
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class GateStage:
         device: torch.device | str = "cpu",
     ) -> None:
         """Keep what is needed; nothing is asked yet."""
+        check_number("gate_margin", margin, -1, 1)
         self.labeler = labeler
         self.student = student
         self.loader = loader

@@ -16,7 +16,7 @@ class MineKnobs(GoldKnobs, TaskKnobs, TrustKnobs):
     workflow: ClassVar[str] = "mine"
 
     corrections: str | None
-    gate_margin: Annotated[float, Interval(ge=0, lt=1)]
+    gate_margin: Annotated[float, Interval(ge=-1, le=1)]
     pseudo_weight: Share
     strong_view: Share
     gold_share: Annotated[float, Interval(gt=0, le=1)]

@@ -17,7 +17,7 @@ from labelmine.transforms import StudentView
 from labelmine.workflows.mine.conclusion import conclude
 from labelmine.workflows.mine.gate import GateStage
 from labelmine.workflows.mine.knobs import MineKnobs
-from labelmine.workflows.mine.relabeling import relabeling_handlers
+from labelmine.workflows.mine.relabeling import relabeling_handlers, schedule_of
 
 
 class Mining:
@@ -38,6 +38,7 @@ class Mining:
         self.labeler = labeler
         self.training = training
         self.path = task.folder.path
+        schedule_of(self.knobs)  # knobs that do not go together are refused before the first training
 
     def train_supervised(self) -> None:
         """Train the first student, on gold alone."""

@@ -76,6 +76,7 @@ class Pretraining:
                 classes=knobs.classes,
                 window=knobs.window,
                 slice_axis=knobs.slice_axis,
+                mask_pattern=knobs.mask_pattern,
                 phantom_size=knobs.image_size,
             ),
         )

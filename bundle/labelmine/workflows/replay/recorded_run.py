@@ -46,6 +46,7 @@ def open_run(
     window: Window | None = None,
     slice_axis: int = -1,
     exclusive: bool | None = None,
+    mask_pattern: str | None = None,
 ) -> RecordedRun:
     """Open the output folder of a finished run.
 
@@ -56,6 +57,7 @@ def open_run(
         window: (centre, width) where there is no ``config.yaml``.
         slice_axis: Axis along which volumes are cut, where there is no ``config.yaml``.
         exclusive: Whether classes exclude each other; None: as the student of the run says.
+        mask_pattern: Where masks lie, where there is no ``config.yaml``; they tell masks from images.
 
     Raises:
         DataError: No labels there, or no images.
@@ -64,6 +66,7 @@ def open_run(
     folder = Path(run_dir).expanduser()
     settings = read_settings(folder) if (folder / CONFIG_FILE).is_file() else {}
     axis = int(settings.get("slice_axis", slice_axis))
+    pattern = settings.get("mask_pattern", mask_pattern)
     store = LabelStore.existing(folder / LABELS_FOLDER, axis)
     source = folder / PHANTOM_FOLDER if dataset_dir is None else Path(dataset_dir).expanduser()
     if dataset_dir is None and not source.is_dir():
@@ -72,7 +75,7 @@ def open_run(
     return RecordedRun(
         name=set_name(source),
         store=store,
-        items={item["id"]: _without_gold(item) for item in find_items(source, axis)},
+        items={item["id"]: _without_gold(item) for item in find_items(source, axis, mask_pattern=pattern)},
         window=settings.get("window", window),
         slice_axis=axis,
         exclusive=_exclusive(store, students) if exclusive is None else exclusive,

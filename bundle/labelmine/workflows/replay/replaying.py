@@ -37,7 +37,13 @@ class Replaying:
     def __init__(self, knobs: ReplayKnobs, teacher: Teacher | None, again: Labeler | None = None) -> None:
         """Open the run."""
         run = open_run(
-            knobs.run_dir, knobs.dataset_dir, knobs.model_dir, knobs.window, knobs.slice_axis, knobs.exclusive
+            knobs.run_dir,
+            knobs.dataset_dir,
+            knobs.model_dir,
+            knobs.window,
+            knobs.slice_axis,
+            knobs.exclusive,
+            knobs.mask_pattern,
         )
         cached = build_cached_teacher(teacher, knobs.embedding_cache, knobs.cache_gb) if teacher else None
         self.folder = RunFolder(knobs.output_dir, knobs.settings, knobs.workflow)

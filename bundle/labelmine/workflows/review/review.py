@@ -61,7 +61,12 @@ class Review:
         knobs = self.knobs
         source = knobs.dataset_dir if knobs.dataset_dir is not None else self._phantoms()
         images = find_images(
-            source, str(self.folder.path), self.classes, window=knobs.window, slice_axis=knobs.slice_axis
+            source,
+            str(self.folder.path),
+            self.classes,
+            window=knobs.window,
+            slice_axis=knobs.slice_axis,
+            mask_pattern=knobs.mask_pattern,
         )
         images.items[:] = _as_in_run(images.items, self.labelled / SPLIT_FILE)
         store = LabelStore(self.labelled / LABELS_FOLDER, images.classes, images.root, knobs.slice_axis)

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 Gold = Literal["val", "hidden"]
 #: Settings of a run that say how its images and masks are read.
-READING = ("classes", "window", "slice_axis")
+READING = ("classes", "window", "slice_axis", "mask_pattern")
 
 
 @dataclass(frozen=True)

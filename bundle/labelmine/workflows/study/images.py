@@ -34,6 +34,7 @@ class StudyImages:
         self.source = str(self.folder / PHANTOM_FOLDER) if knobs.dataset_dir is None else knobs.dataset_dir
         self.drawing = knobs.model_dump(include={"test_fraction", "test_seed", "val_share"})
         self.reading = knobs.model_dump(include={"classes", "window", "slice_axis"})
+        self.mask_pattern = knobs.mask_pattern
         self.external_dirs = [knobs.external_dir] if isinstance(knobs.external_dir, str) else knobs.external_dir
         names = [set_name(Path(folder)) for folder in self.external_dirs]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
@@ -44,7 +45,7 @@ class StudyImages:
         """All usable images, without a split."""
         if self.phantoms:
             write_phantom_set(Path(self.source), N_PHANTOMS, 0, 0)
-        return find_images(self.source, str(self.folder), **self.reading)
+        return find_images(self.source, str(self.folder), **self.reading, mask_pattern=self.mask_pattern)
 
     @cached_property
     def external(self) -> tuple[ImageSet, ...]:

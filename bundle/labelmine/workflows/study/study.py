@@ -180,6 +180,7 @@ class Study:
             **shared,
             **cell.method.knobs,
             **self.images.reading,
+            "mask_pattern": self.images.mask_pattern,
             "dataset_dir": self.images.source,
             "split_file": str(self.images.split_file(cell.fraction, cell.seed)),
             "seed": cell.seed,

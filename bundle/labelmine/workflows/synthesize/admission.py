@@ -17,6 +17,8 @@ from torch import Tensor
 from labelmine.atomic import write_whole
 from labelmine.data import Item
 from labelmine.data.items import volume_id
+from labelmine.data.listings import PARTS
+from labelmine.data.united_masks import mask_files
 from labelmine.evaluation import write_table
 from labelmine.labelers import PromptedLabeler
 from labelmine.labelers.prediction import predict
@@ -107,13 +109,17 @@ class AdmissionStage:
             {
                 "id": volume_id(item),
                 "image": os.path.relpath(item["image"], self.folder.absolute()),
-                "label": os.path.relpath(item["label"], self.folder.absolute()) if "label" in item else "",
+                "label": PARTS.join(os.path.relpath(p, self.folder.absolute()) for p in _gold_files(item)),
                 "group": item["group"],
                 "split": item["split"],
             }
             for item in (*gold.values(), *admitted)
         ]
         write_table(self.folder / DATASET, pd.DataFrame(rows))
+
+
+def _gold_files(item: Item) -> list[Path]:
+    return mask_files(item, item["label"]) if "label" in item else []
 
 
 def _whole(view: Mapping[str, Any]) -> Tensor:

@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from labelmine.data.picture_volumes import encode_picture_volume, read_picture_volume
 from labelmine.errors import DataError
-from labelmine.exchange.picture_volumes import encode_picture_volume, read_picture_volume
 
 PICTURE = np.arange(12, dtype=np.uint8).reshape(3, 4)
 
