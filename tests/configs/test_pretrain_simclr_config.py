@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import labelmine.workflows.pretraining
 import pandas as pd
 import pytest
 import torch
@@ -15,6 +14,7 @@ from monai.engines import SupervisedTrainer
 from safetensors.torch import load_file
 
 import labelmine.data.loading
+import labelmine.workflows.pretrain_simclr.batches
 from labelmine.data import ClassMap, ImageSet
 from labelmine.data.loading import read_image
 from labelmine.errors import ConfigError, DataError, WeightsError
@@ -159,9 +159,9 @@ def test_an_epoch_shows_no_image_twice(
     pretrained: Any, tmp_path: Path, phantom_folder: PhantomFolder, run_config: Any
 ) -> None:
     seen: list[int] = []
-    prepare = "labelmine.workflows.pretraining.PreparePartners.__call__"
+    prepare = "labelmine.workflows.pretrain_simclr.batches.PreparePartners.__call__"
     with pytest.MonkeyPatch.context() as patch:
-        original = labelmine.workflows.pretraining.PreparePartners.__call__
+        original = labelmine.workflows.pretrain_simclr.batches.PreparePartners.__call__
 
         def spy(self: Any, batch: Any, *args: Any, **kwargs: Any) -> Any:
             seen.extend(hash(image.numpy().tobytes()) for image in batch["image"])

@@ -11,6 +11,7 @@ from monai.bundle import ConfigParser
 from PIL import Image
 
 from labelmine.errors import ConfigError, DataError
+from labelmine.prediction import evaluate
 from labelmine.synthesis import Generator
 from labelmine.workflows import synthesis_conclusion
 

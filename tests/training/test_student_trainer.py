@@ -17,8 +17,7 @@ from labelmine.data import ImageSet, prepare_image_set
 from labelmine.errors import ConfigError
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student
-from labelmine.transforms import BatchAugment
-from labelmine.workflows import (
+from labelmine.training import (
     PrepareStudentBatch,
     TrainingPlan,
     learning_rate_schedule,
@@ -28,6 +27,7 @@ from labelmine.workflows import (
     student_trainer,
     view_dataset,
 )
+from labelmine.transforms import BatchAugment
 from makers import Killed
 
 KEYS = ("image", "label", "weight")
@@ -183,7 +183,7 @@ def test_gold_alone_is_drawn_evenly() -> None:
 def test_mlflow_only_where_asked(images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     monkeypatch.setattr(
-        "labelmine.workflows.training.MLFlowHandler", lambda tracking_uri, **_: made.append(tracking_uri)
+        "labelmine.training.student_trainer.MLFlowHandler", lambda tracking_uri, **_: made.append(tracking_uri)
     )
     evaluator: Callable[..., Any] = Engine(lambda engine, batch: None)
     assert len(plan().trackers(tmp_path, evaluator)) == 1  # type: ignore[arg-type]

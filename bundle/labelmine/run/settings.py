@@ -9,7 +9,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from labelmine.run.config import resolved
-from labelmine.run.overrides import SECTIONS
+from labelmine.run.declared import SECTIONS
 
 #: Knobs that cannot change a result, and why. A run goes on in its folder with others of these.
 NO_EFFECT = {
