@@ -19,10 +19,10 @@ from labelmine.data import ClassMap, ImageSet
 from labelmine.data.loading import read_image
 from labelmine.errors import ConfigError, DataError, WeightsError
 from labelmine.networks import Student
-from labelmine.pretrain import SimCLR
+from labelmine.training import starting_weights
 from labelmine.weights import load_state_dict_safely
-from labelmine.workflows import RunFolder, finish_pretraining, starting_weights
-from makers import Killed, metrics_of
+from labelmine.workflows.pretrain_simclr import Pretraining
+from makers import Killed, knobs_of, metrics_of
 
 PhantomFolder = Callable[..., Path]
 
@@ -62,7 +62,7 @@ def test_files_and_metrics(pretrained: Any) -> None:
     assert metrics["dataset"] == "phantom"
     assert metrics["n_images"] == len(split["train"]) + len(split["unlabeled"])
     assert metrics["epochs"] == 2
-    assert set(metrics["seconds"]) == {"data", "pretrain"}
+    assert set(metrics["seconds"]) == {"data", "pretrain", "write"}
     history = pd.read_csv(folder / "simclr" / "history.csv")
     assert history["epoch"].tolist() == [1, 2]
     assert history["train_loss"].iloc[-1] == pytest.approx(metrics["loss"])
@@ -181,7 +181,7 @@ def test_bad_knobs_are_refused(
         run_config("pretrain_simclr", **{**knobs, "batch_size": 1})
     with refused(DataError, r"dataset: 4 images to learn from .* fewer than a batch of 8\. .* smaller --batch_size"):
         run_config("pretrain_simclr", **{**knobs, "batch_size": 8, "output_dir": str(tmp_path / "small")})
-    with refused(ConfigError, r"temperature: expected a number of 0.02 or more, .* Got: 0"):
+    with refused(ConfigError, r"temperature: input should be greater than or equal to 0.02. Got: 0"):
         run_config("pretrain_simclr", **{**knobs, "temperature": 0, "output_dir": str(tmp_path / "cold")})
     with refused(ConfigError, r"'temprature' \(did you mean 'temperature'\?\)"):
         run_config("pretrain_simclr", temprature=0.5)
@@ -193,8 +193,9 @@ def test_nothing_learnt_is_warned_of(
 ) -> None:
     (tmp_path / "simclr").mkdir()
     (tmp_path / "simclr" / "history.csv").write_text(f"epoch,train_loss,accuracy\n1,2.5,0.1\n2,2.0,{accuracy}\n")
-    images = ImageSet("set", tmp_path, [], ClassMap(), None, -1, {})
-    finish_pretraining(RunFolder(tmp_path, {}), images, SimCLR("resnet18"), seed=0, batch_size=4)
+    pretraining = Pretraining(knobs_of("pretrain_simclr", output_dir=str(tmp_path), batch_size=4, encoder="resnet18"))
+    pretraining.images = ImageSet("set", tmp_path, [], ClassMap(), None, -1, {})
+    pretraining.write()
     assert any("learnt next to nothing" in record.message for record in caplog.records) == warned
     metrics = metrics_of(tmp_path)
     assert (metrics["epochs"], metrics["loss"], metrics["accuracy"]) == (2, 2.0, accuracy)

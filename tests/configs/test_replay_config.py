@@ -14,11 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
+from labelmine.data import find_images
 from labelmine.errors import ConfigError, DataError, WeightsError
 from labelmine.labelers import ReferenceLabeler
 from labelmine.quality import AreaRange, Gate, Verdict
 from labelmine.teachers import CompactTeacher, save_compact_teacher
-from labelmine.workflows import Replay, find_images, open_run, student_loader, view_dataset
+from labelmine.training import student_loader, view_dataset
+from labelmine.workflows.replay import Replay, open_run
 from makers import metrics_of
 
 
