@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from labelmine.data.account import account_lines
 from labelmine.data.classes import ClassMap, ClassSpec
 from labelmine.data.corrections import Corrections, ReadCorrections
 from labelmine.data.duplicates import Pair
-from labelmine.data.findings import Finding, Findings
-from labelmine.data.integrity import CheckedItems, check_items, write_quarantine
+from labelmine.data.findings import Finding
+from labelmine.data.found_set import find_set
+from labelmine.data.integrity import CheckedItems, write_quarantine
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item, Split
-from labelmine.data.nnunet import DATASET_JSON, named_classes
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.reading import read_image
 from labelmine.data.run_split import RunSplit
-from labelmine.data.set_aside import SetAside, count_set_aside, log_set_aside
-from labelmine.data.sources import find_items
-from labelmine.data.writable import require_short, require_writable
+from labelmine.data.set_aside import count_set_aside, log_set_aside
+from labelmine.data.writable import require_writable
 from labelmine.errors import ConfigError
 from labelmine.ranks import on_first_rank
 
@@ -143,15 +143,16 @@ def prepare_image_set(
     folder = Path(output_dir).expanduser()
     require_writable(folder)
     made = dataset_dir is None
-    source = _write_phantoms(folder, phantom_count, seed, phantom_size) if dataset_dir is None else Path(dataset_dir)
+    source = mining_phantoms(folder, phantom_count, seed, phantom_size) if dataset_dir is None else Path(dataset_dir)
     source = source.expanduser()
-    checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, classes, window, slice_axis, mask_pattern)
+    found = find_set(source, folder, classes, slice_axis, mask_pattern)
+    checked = found.check(folder / QUARANTINE_FILE_NAME, window)
     corrected = _corrected(corrections, checked, folder, window, slice_axis) if corrections is not None else None
     read = partial(read_image, window=window, slice_axis=slice_axis)
     items, pairs = how.apply(checked.items, folder, read, corrected, {"phantom_size": phantom_size} if made else {})
     image_set = ImageSet(
-        name="phantom" if made else set_name(source),
-        root=root_of(source),
+        name="phantom" if made else found.name,
+        root=found.root,
         items=items,
         classes=checked.classes,
         window=window,
@@ -159,43 +160,18 @@ def prepare_image_set(
         summary=_summary(items, checked, pairs, corrected),
         findings=checked.findings,
     )
+    for line in account_lines(checked.items, checked.set_aside, checked.classes):
+        logger.info("%s", line)
     logger.info("%s: %s", image_set.name, ", ".join(f"{key} {value}" for key, value in image_set.summary.items()))
     return image_set
 
 
-def _write_phantoms(run: Path, count: int, seed: int, size: int) -> Path:
+def mining_phantoms(run: Path, count: int, seed: int, size: int) -> Path:
+    """Write the phantoms of a run that splits: a fifth trains, a tenth validates, a fifth tests, half has no gold."""
     if count < 10:
         raise ConfigError(f"phantom_count: expected 10 or more, got {count}")
     n_train, n_val, n_test = round(count * 0.2), round(count * 0.1), round(count * 0.2)
     return write_phantom_set(run / "phantom", n_train, n_val, n_test, seed, size, count - n_train - n_val - n_test)
-
-
-def find_and_check(
-    source: Path,
-    quarantine: Path,
-    classes: ClassSpec | ClassMap,
-    window: Window | None,
-    slice_axis: int,
-    mask_pattern: str | None = None,
-) -> CheckedItems:
-    """Find the images of a source and set aside what cannot be used; see ``find_items`` and ``check_items``.
-
-    Where ``classes`` is None, a ``dataset.json`` of nnU-Net names them. The folder of ``quarantine`` is one that can
-    be written to, or the search does not begin.
-    """
-    require_writable(quarantine.parent)
-    aside: list[SetAside] = []
-    said = Findings()
-    items = find_items(source, slice_axis, aside, mask_pattern, said)
-    require_short([item["id"] for item in items], quarantine.parent)
-    if classes is None and (classes := named_classes(source)) is not None:
-        said.note("classes", f"classes were named by {DATASET_JSON}: {classes}")
-    for row in (rows := said.rows()):
-        logger.info("%s", row)
-    checked = check_items(
-        items, quarantine, classes, window=window, slice_axis=slice_axis, set_aside=aside, root=root_of(source)
-    )
-    return replace(checked, findings=(*rows, *checked.findings))
 
 
 @on_first_rank
@@ -223,10 +199,12 @@ def find_images(
     folder.mkdir(parents=True, exist_ok=True)
     source = write_phantom_set(folder / "phantom", 12, 0, 0) if dataset_dir is None else Path(dataset_dir).expanduser()
     known = classes if classes is not None else _numbered(class_names)
-    checked = find_and_check(source, folder / QUARANTINE_FILE_NAME, known, window, slice_axis, mask_pattern)
+    found = find_set(source, folder, known, slice_axis, mask_pattern)
+    checked = found.check(folder / QUARANTINE_FILE_NAME, window)
     summary = {"n_images": len(checked.items), "n_quarantined": count_set_aside(checked.set_aside)}
-    root, items, found = root_of(source), checked.items, checked.findings
-    return ImageSet(set_name(source), root, items, checked.classes, window, slice_axis, summary, found)
+    return ImageSet(
+        found.name, found.root, checked.items, checked.classes, window, slice_axis, summary, checked.findings
+    )
 
 
 def _numbered(names: Sequence[str]) -> ClassMap | None:
@@ -234,17 +212,6 @@ def _numbered(names: Sequence[str]) -> ClassMap | None:
         return None
     values = tuple(range(1, len(names) + 1)) if len(names) > 1 else None
     return ClassMap(names=tuple(names), values=values)
-
-
-def set_name(source: Path) -> str:
-    """Return what an image set is called: its folder, dots and all, or its file without suffix."""
-    source = source.expanduser().absolute()
-    return source.name if source.is_dir() else source.stem
-
-
-def root_of(source: Path) -> Path:
-    """Return the folder that image names are relative to."""
-    return source.absolute() if source.is_dir() else source.absolute().parent
 
 
 def _corrected(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelmine.data.findings import EXAMPLES
 from labelmine.data.items import Item
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,46 @@ def log_set_aside(rows: Sequence[SetAside], limit: int = 10) -> None:
             logger.warning("%s: %s: %s", what, place, row.reason)
         if len(chosen) > limit:
             logger.warning("%s: %d more, all listed in quarantine.csv", what, len(chosen) - limit)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why files were set aside, or are not used: the same for all of them but for names and numbers.
+
+    Attributes:
+        text: The reason that the first of them has.
+        count: Rows that have it.
+        examples: Paths of the first of them.
+        is_loss: Whether images or masks are lost; else the files belong to no image.
+    """
+
+    text: str
+    count: int
+    examples: tuple[str, ...]
+    is_loss: bool
+
+
+def reasons_of(rows: Iterable[SetAside]) -> list[Reason]:
+    """Group rows by reason: losses first, then the most frequent.
+
+    Example:
+        >>> rows = [SetAside(name, f"{name}.png", f"{name}.png: 0 bytes; copy it again") for name in ("a", "b")]
+        >>> reasons_of(rows)
+        [Reason(text='a.png: 0 bytes; copy it again', count=2, examples=('a.png', 'b.png'), is_loss=True)]
+    """
+    groups: dict[tuple[bool, str], list[SetAside]] = {}
+    for row in rows:
+        groups.setdefault((not row.id, _without_names(row)), []).append(row)
+    ordered = sorted(groups.items(), key=lambda entry: (entry[0][0], -len(entry[1])))
+    return [
+        Reason(members[0].reason, len(members), tuple(row.path for row in members[:EXAMPLES]), not unused)
+        for (unused, _), members in ordered
+    ]
+
+
+def _without_names(row: SetAside) -> str:
+    names = "|".join(re.escape(name) for name in (Path(row.path).name, Path(row.path).stem, row.id) if name)
+    return re.sub(rf"(?<!\w)(?:{names})(?!\w)|\S*\d\S*", "#", row.reason)
 
 
 def printable(name: str) -> str:

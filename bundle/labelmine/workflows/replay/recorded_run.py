@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelmine.data import Item, LabelStore, Window, find_items
-from labelmine.data.image_set import set_name
+from labelmine.data.found_set import set_name
 from labelmine.errors import ConfigError, DataError
 from labelmine.networks import Student
 from labelmine.run.files import BEST_FILE, CONFIG_FILE, LABELS_FOLDER, MINED, MODEL_FILE, PHANTOM_FOLDER, SUPERVISED

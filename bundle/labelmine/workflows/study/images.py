@@ -8,7 +8,7 @@ from pathlib import Path
 
 from labelmine.data import ImageSet, find_images, near_duplicates, read_image, write_phantom_set
 from labelmine.data.budget import split_by_budget
-from labelmine.data.image_set import set_name
+from labelmine.data.found_set import set_name
 from labelmine.data.split_file import save_split
 from labelmine.errors import ConfigError
 from labelmine.run.files import PHANTOM_FOLDER

@@ -1,0 +1,68 @@
+"""What was understood of an image set, in a few lines: for the log of every run that splits, and for the doctor."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from labelmine.data.classes import ClassMap
+from labelmine.data.items import Item
+from labelmine.data.set_aside import SetAside, reasons_of
+
+#: Reasons for which files were set aside that a line names.
+NAMED_REASONS = 3
+
+
+def account_lines(items: Sequence[Item], set_aside: Iterable[SetAside], classes: ClassMap | None) -> list[str]:
+    """Say what a set holds, beside its findings: images and masks, classes, and what was set aside.
+
+    Args:
+        items: Its images.
+        set_aside: What cannot be used, and what is not.
+        classes: The classes; None where they are not known.
+
+    Example:
+        >>> items = [Item(id="a", image="a.png", label="a_mask.png", group="a"), Item(id="b", image="b.png", group="b")]
+        >>> print(*account_lines(items, [], ClassMap()), sep="\\n")
+        2 images (2 .png) in 2 groups: 1 with a mask, 1 without
+        classes: foreground (any value above 0)
+    """
+    gold = sum("label" in item for item in items)
+    groups = len({item["group"] for item in items})
+    formats = ", ".join(f"{count} {name}" for name, count in formats_of(items).items())
+    lines = [f"{len(items)} images ({formats}) in {groups} groups: {gold} with a mask, {len(items) - gold} without"]
+    if classes is not None and gold:
+        lines.append(f"classes: {class_words(classes)}")
+    reasons = reasons_of(set_aside)
+    for what, chosen in (
+        ("set aside", [reason for reason in reasons if reason.is_loss]),
+        ("not used", [reason for reason in reasons if not reason.is_loss]),
+    ):
+        if chosen:
+            named = "; ".join(f"{reason.count} as {reason.examples[0]}" for reason in chosen[:NAMED_REASONS])
+            more = f"; and {len(chosen) - NAMED_REASONS} more reasons" if len(chosen) > NAMED_REASONS else ""
+            lines.append(f"{what}: {named}{more}, see quarantine.csv")
+    return lines
+
+
+def class_words(classes: ClassMap) -> str:
+    """Say which mask values stand for which class."""
+    if classes.values is None:
+        cut = f"{classes.cut:g}" if classes.levels is not None else "0"
+        return f"{classes.names[0]} (any value above {cut})"
+    return ", ".join(
+        f"{name} ({list(value) if isinstance(value, tuple) else value})"
+        for name, value in zip(classes.names, classes.values, strict=True)
+    )
+
+
+def formats_of(items: Iterable[Item]) -> dict[str, int]:
+    """Count images by suffix, the most frequent first; slices and frames count each."""
+    counts = Counter(_suffix(Path(item["image"])) for item in items)
+    return dict(counts.most_common())
+
+
+def _suffix(path: Path) -> str:
+    name = path.name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix or "without suffix"
