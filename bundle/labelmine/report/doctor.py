@@ -150,5 +150,6 @@ def _costs(report: DoctorReport) -> Section:
 def _settings(report: DoctorReport) -> Section:
     rows = config_rows(report.settings)
     return Section(
-        "How it was made", [Fold("All settings", [Pairs("Folders are cut from paths", rows, words=True)])] if rows else []
+        "How it was made",
+        [Fold("All settings", [Pairs("Folders are cut from paths", rows, words=True)])] if rows else [],
     )

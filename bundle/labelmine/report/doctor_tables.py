@@ -148,16 +148,16 @@ def reason_table(reasons: Sequence[Reason]) -> Table | None:
     ]
     if len(reasons) > MAX_ROWS:
         rest = reasons[MAX_ROWS:]
-        rows.append(("others", str(sum(reason.count for reason in rest)), f"{len(rest)} reasons, in quarantine.csv", ""))
+        rows.append(
+            ("others", str(sum(reason.count for reason in rest)), f"{len(rest)} reasons, in quarantine.csv", "")
+        )
     caption = "By reason, of which the first is shown; all are in quarantine.csv"
     return Table(caption, ("", "files", "why", "first"), rows) if rows else None
 
 
 def weights_table(verdicts: Sequence[WeightsVerdict]) -> Table | None:
     """Weights with their licences, and whether they know these images."""
-    rows = [
-        (f"{one.name}{' (chosen)' if one.chosen else ''}", one.licence, one.in_words()) for one in verdicts
-    ]
+    rows = [(f"{one.name}{' (chosen)' if one.chosen else ''}", one.licence, one.in_words()) for one in verdicts]
     return Table("Teachers", ("weights", "licence", "these images"), rows) if rows else None
 
 

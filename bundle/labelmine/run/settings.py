@@ -25,6 +25,8 @@ NO_EFFECT = {
     "grid_every": "how often it is looked at",
     "review_budget": "the ranking is written anew at each end",
     "review_diversity": "the ranking is written anew at each end",
+    "budget": "the ranking is written anew at each end",
+    "diversity": "the ranking is written anew at each end",
     "cell": "which part of a study is run",
     "methods": "cells may be added to a study",
     "fractions": "cells may be added to a study",

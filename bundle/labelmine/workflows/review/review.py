@@ -30,7 +30,7 @@ class ReviewKnobs(RunKnobs, ImageKnobs):
 
 
 class Review:
-    """Writes ``labels/review.csv`` of the labelled run, and folders for tools.
+    """Writes ``labels/review.csv`` of the labelled run, and the folders of annotation tools into ``output_dir``.
 
     Args:
         knobs: Of the workflow.
@@ -78,7 +78,7 @@ class Review:
         images.items[:] = _as_in_run(images.items, self.labelled / SPLIT_FILE)
         store = LabelStore(self.labelled / LABELS_FOLDER, images.classes, images.root, knobs.slice_axis)
         table = write_review(
-            self.labelled, images, store, self.predictor, knobs.budget, knobs.diversity, folder=self.folder.path
+            self.labelled, images, store, self.predictor, knobs.budget, knobs.diversity, review_dir=self.folder.path
         )
         if table.empty:
             raise DataError(
