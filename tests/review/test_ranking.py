@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from labelmine.workflows.prediction import Predictor
 from PIL import Image
 
 from labelmine.data import ImageSet, LabelStore, prepare_image_set, read_label
