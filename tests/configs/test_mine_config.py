@@ -201,8 +201,8 @@ def test_labels_of_another_labeler_are_never_taken_for_this_run_s(
         run_config("mine", "labeler_self", **knobs)
     with refused(ConfigError, r"other settings \(gate: False then, True now\)"):
         run_config("mine", **knobs)
-    with refused(ConfigError, r"other settings \(teacher::_target_: .*_teacher' then, 'my\.own' now\)"):
-        run_config("mine", **knobs, gate=False, **{"teacher::_target_": "my.own"})
+    with refused(ConfigError, r"other settings \(labeler::exclusive: '\$@task.exclusive' then, True now\)"):
+        run_config("mine", **knobs, gate=False, **{"labeler::exclusive": "true"})
     assert records(tmp_path / "out") == before
 
 
