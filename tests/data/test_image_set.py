@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from labelmine.data import duplicates
+from labelmine.data import duplicates, run_split
 from labelmine.data.image_set import ImageSet, prepare_image_set
 from labelmine.errors import ConfigError, DataError
 
