@@ -29,6 +29,7 @@ class Verb:
 
 
 VERBS = (
+    Verb("doctor", "doctor", seams=(TEACHER,), resumes=False),
     Verb("mine", "mine", seams=(TEACHER, LABELER)),
     Verb("train", "train"),
     Verb("label", "label", seams=(TEACHER, LABELER)),

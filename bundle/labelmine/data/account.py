@@ -10,8 +10,8 @@ from labelmine.data.classes import ClassMap
 from labelmine.data.items import Item
 from labelmine.data.set_aside import SetAside, reasons_of
 
-#: Reasons for which files were set aside that a line names.
-NAMED_REASONS = 3
+#: Reasons, or places of files that are not used, that a line names.
+NAMED = 3
 
 
 def account_lines(items: Sequence[Item], set_aside: Iterable[SetAside], classes: ClassMap | None) -> list[str]:
@@ -35,15 +35,19 @@ def account_lines(items: Sequence[Item], set_aside: Iterable[SetAside], classes:
     if classes is not None and gold:
         lines.append(f"classes: {class_words(classes)}")
     reasons = reasons_of(set_aside)
-    for what, chosen in (
-        ("set aside", [reason for reason in reasons if reason.is_loss]),
-        ("not used", [reason for reason in reasons if not reason.is_loss]),
-    ):
-        if chosen:
-            named = "; ".join(f"{reason.count} as {reason.examples[0]}" for reason in chosen[:NAMED_REASONS])
-            more = f"; and {len(chosen) - NAMED_REASONS} more reasons" if len(chosen) > NAMED_REASONS else ""
-            lines.append(f"{what}: {named}{more}, see quarantine.csv")
+    lost = [f"{reason.count} as {reason.examples[0]}" for reason in reasons if reason.is_loss]
+    unused = [reason.examples[0] for reason in reasons if not reason.is_loss]
+    lines += [
+        f"{what}: {_first(named)}, see quarantine.csv"
+        for what, named in (("set aside", lost), ("not used", unused))
+        if named
+    ]
     return lines
+
+
+def _first(named: Sequence[str]) -> str:
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return "; ".join(named[:NAMED]) + more
 
 
 def class_words(classes: ClassMap) -> str:

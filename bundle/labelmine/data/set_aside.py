@@ -62,7 +62,7 @@ class Reason:
 
 
 def reasons_of(rows: Iterable[SetAside]) -> list[Reason]:
-    """Group rows by reason: losses first, then the most frequent.
+    """Group rows by reason: losses first, then the most frequent. What belongs to no image is grouped already.
 
     Example:
         >>> rows = [SetAside(name, f"{name}.png", f"{name}.png: 0 bytes; copy it again") for name in ("a", "b")]
@@ -71,7 +71,10 @@ def reasons_of(rows: Iterable[SetAside]) -> list[Reason]:
     """
     groups: dict[tuple[bool, str], list[SetAside]] = {}
     for row in rows:
-        groups.setdefault((not row.id, _without_names(row)), []).append(row)
+        if not row.id:
+            groups.setdefault((True, f"{row.path}: {row.reason}"), []).append(row)
+            continue
+        groups.setdefault((False, _without_names(row)), []).append(row)
     ordered = sorted(groups.items(), key=lambda entry: (entry[0][0], -len(entry[1])))
     return [
         Reason(members[0].reason, len(members), tuple(row.path for row in members[:EXAMPLES]), not unused)

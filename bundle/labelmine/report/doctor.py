@@ -82,11 +82,11 @@ def doctor_page(report: DoctorReport) -> Page:
         ],
         sections=[
             _images(report),
-            Section("How it was understood", [tables.finding_table(report.findings)]),
+            Section("How it was understood", [tables.finding_pairs(report.findings)]),
             _overlays(report),
             _masks(report),
             _duplicates(report),
-            Section("Set aside, and not used", [tables.reason_table(report.reasons)]),
+            Section("Set aside, and not used", tables.reason_pairs(report.reasons)),
             _weights(report),
             _costs(report),
             _settings(report),
@@ -100,7 +100,7 @@ def _images(report: DoctorReport) -> Section:
     parts = [
         Text([part] if 0 < len(report.facts) < report.n_images else [], "soft"),
         Columns(tables.image_tables(report.facts) if report.facts else []),
-        tables.counted("Files found, by folder and format", report.files, "files") if report.files else None,
+        tables.counted("Files found, by folder and format", report.files, "where", "files") if report.files else None,
     ]
     return Section("Images", parts)
 
@@ -137,8 +137,8 @@ def _duplicates(report: DoctorReport) -> Section:
 
 def _weights(report: DoctorReport) -> Section:
     lines = ["A teacher that has seen these images may still label them, but no figure on them is a claim then."]
-    table = tables.weights_table(report.weights)
-    return Section("Which weights may be used", [table, Text(lines, "soft")] if table else [])
+    parts = [tables.weights_pairs(report.weights), Text(lines, "soft")] if report.weights else []
+    return Section("Which weights may be used", parts)
 
 
 def _costs(report: DoctorReport) -> Section:

@@ -19,6 +19,8 @@ from labelmine.report.page import Pairs, Table
 
 #: Rows of a table; what is beyond is counted in the last.
 MAX_ROWS = 12
+#: Rows of a table that counts.
+MOST_FREQUENT = 6
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class WeightsVerdict:
         if self.seen is None:
             return "keeps no list of the images that it learnt from: look it up before you claim figures"
         if self.seen:
-            return f"has seen {count(self.seen, 'of these image')}: figures here would prove nothing"
+            return f"has seen {self.seen} of these images: figures here would prove nothing"
         return "has seen none of these images"
 
 
@@ -78,13 +80,14 @@ class MiningCosts:
         return sum(self.disk.values())
 
 
-def counted(caption: str, names: Iterable[str], noun: str) -> Table:
-    """How many images have each name, the most frequent first."""
+def counted(caption: str, names: Iterable[str], noun: str, what: str = "images") -> Table:
+    """How many images (or others) have each name, the most frequent first."""
     counts = Counter(names).most_common()
-    rows = [(name, str(number)) for name, number in counts[:MAX_ROWS]]
-    if len(counts) > MAX_ROWS:
-        rows.append((f"{len(counts) - MAX_ROWS} others", str(sum(number for _, number in counts[MAX_ROWS:]))))
-    return Table(caption, (noun, "images"), rows)
+    rows = [(name, str(number)) for name, number in counts[:MOST_FREQUENT]]
+    if len(counts) > MOST_FREQUENT:
+        rest = counts[MOST_FREQUENT:]
+        rows.append((f"{len(rest)} others", str(sum(number for _, number in rest))))
+    return Table(caption, (noun, what), rows)
 
 
 def image_tables(facts: Sequence[ImageFacts]) -> list[Table]:
@@ -98,10 +101,10 @@ def image_tables(facts: Sequence[ImageFacts]) -> list[Table]:
     ]
 
 
-def finding_table(findings: Sequence[Finding]) -> Table | None:
+def finding_pairs(findings: Sequence[Finding]) -> Pairs:
     """What was assumed, with the number of files and the first of them."""
-    rows = [(row.sentence, str(row.count), ", ".join(row.examples)) for row in findings]
-    return Table("What was assumed, and how to say otherwise", ("assumption", "files", "first"), rows) if rows else None
+    rows = [(row.sentence, _files(row.count, row.examples)) for row in findings]
+    return Pairs("What was assumed, and which knob says otherwise", rows, words=True)
 
 
 def class_table(facts: Sequence[ImageFacts], classes: Sequence[str]) -> Table | None:
@@ -140,25 +143,30 @@ def pair_table(pairs: Sequence[Pair]) -> Table | None:
     return Table(caption, ("image", "looks like", "of 512 bits differ"), rows) if rows else None
 
 
-def reason_table(reasons: Sequence[Reason]) -> Table | None:
-    """What was set aside or is not used, by reason."""
-    rows = [
-        ("set aside" if reason.is_loss else "not used", str(reason.count), reason.text, ", ".join(reason.examples))
-        for reason in reasons[:MAX_ROWS]
-    ]
-    if len(reasons) > MAX_ROWS:
-        rest = reasons[MAX_ROWS:]
-        rows.append(
-            ("others", str(sum(reason.count for reason in rest)), f"{len(rest)} reasons, in quarantine.csv", "")
-        )
-    caption = "By reason, of which the first is shown; all are in quarantine.csv"
-    return Table(caption, ("", "files", "why", "first"), rows) if rows else None
+def reason_pairs(reasons: Sequence[Reason]) -> list[Pairs]:
+    """What was set aside, and what is not used, by reason."""
+    captions = {True: "Set aside, by reason", False: "Not used: files that belong to no image"}
+    found = []
+    for is_loss, caption in captions.items():
+        chosen = [reason for reason in reasons if reason.is_loss is is_loss]
+        rows = [
+            (_files(reason.count, reason.examples) if is_loss else reason.examples[0], reason.text)
+            for reason in chosen[:MAX_ROWS]
+        ]
+        if len(chosen) > MAX_ROWS:
+            rest = count(len(chosen) - MAX_ROWS, "more reason")
+            rows.append((f"{sum(reason.count for reason in chosen[MAX_ROWS:])} more", f"{rest}, in quarantine.csv"))
+        found.append(Pairs(f"{caption}; all are in quarantine.csv", rows, words=True))
+    return found
 
 
-def weights_table(verdicts: Sequence[WeightsVerdict]) -> Table | None:
+def weights_pairs(verdicts: Sequence[WeightsVerdict]) -> Pairs:
     """Weights with their licences, and whether they know these images."""
-    rows = [(f"{one.name}{' (chosen)' if one.chosen else ''}", one.licence, one.in_words()) for one in verdicts]
-    return Table("Teachers", ("weights", "licence", "these images"), rows) if rows else None
+    rows = [
+        (f"{one.name}{' (chosen)' if one.chosen else ''}", f"{one.in_words()}. Licence: {one.licence}")
+        for one in verdicts
+    ]
+    return Pairs("Teachers", rows, words=True)
 
 
 def cost_pairs(costs: MiningCosts) -> Pairs:
@@ -184,6 +192,12 @@ def hours(seconds: float) -> str:
 def gigabytes(size: float) -> str:
     """``0.8 GB``; ``12 MB`` below a tenth of one."""
     return f"{size / 1e9:.3g} GB" if size >= 1e8 else f"{math.ceil(size / 1e6)} MB"
+
+
+def _files(number: int, examples: Sequence[str]) -> str:
+    if not examples:
+        return ""
+    return f"{number}: {', '.join(examples)}{', ...' if number > len(examples) else ''}"
 
 
 def _spacing(one: ImageFacts) -> str:

@@ -41,22 +41,24 @@ class RunFolder:
         settings: What decides the result, see ``derive_settings``; kept in ``config.yaml`` once the first stage has
             succeeded: a mistyped folder of images can thus be mended without being taken for another run.
         workflow: Name of the workflow, as its config is named.
+        anew: Whether an earlier run of the workflow is replaced, whatever its settings, instead of taken up.
 
     Raises:
         ConfigError: The folder holds a run with other settings, or one of an older labelmine, or another process works
             there; nothing in it is touched.
     """
 
-    def __init__(self, folder: str | Path, settings: Mapping[str, Any], workflow: str) -> None:
+    def __init__(self, folder: str | Path, settings: Mapping[str, Any], workflow: str, anew: bool = False) -> None:
         """Take the folder up, or begin it."""
         refuse_unjoined_ranks()
         self.path = Path(folder).expanduser()
         self.settings = {"workflow": workflow, **json.loads(json.dumps(dict(settings), default=str))}
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = lock_folder(self.path) if idist.get_rank() == 0 else None
-        self._config = self.path / CONFIG_FILE
+        self._config, self._times = self.path / CONFIG_FILE, self.path / SECONDS_FILE
+        if anew and self._config.is_file() and read_settings(self.path)["workflow"] == workflow:
+            self._forget()
         self._refuse_other_settings()
-        self._times = self.path / SECONDS_FILE
         self.seconds: dict[str, float] = json.loads(self._times.read_text()) if self._times.is_file() else {}
 
     def depends_on(self, **facts: str | None) -> None:
@@ -86,6 +88,11 @@ class RunFolder:
             self._write(self._config, yaml.safe_dump(self.settings, sort_keys=False, allow_unicode=True))
         return result
 
+    def _forget(self) -> None:
+        if idist.get_rank() == 0:
+            self._config.unlink()
+            self._times.unlink(missing_ok=True)
+
     def _write(self, path: Path, text: str) -> None:
         if idist.get_rank() == 0:
             write_whole(path, text.encode())
@@ -104,7 +111,8 @@ class RunFolder:
         known = {key: value for key, value in earlier.items() if key in now or not key.endswith("_sha256")}
         found = list(changes(known, now))
         if found:
-            pairs = "; ".join(f"{key}: {_short(before)} then, {_short(after)} now" for key, before, after in found[:NAMED])
+            named = [f"{key}: {_short(before)} then, {_short(after)} now" for key, before, after in found[:NAMED]]
+            pairs = "; ".join(named)
             more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
             raise ConfigError(
                 f"{name} holds a run with other settings ({pairs}{more}). Give another --output_dir, the same settings "

@@ -1,0 +1,165 @@
+"""What mining will need on this machine: a few steps are timed, and the rest is extrapolated."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from labelmine.data import ImageSet
+from labelmine.losses import WeightedBCEDiceLoss
+from labelmine.networks import Student
+from labelmine.report.doctor_tables import MiningCosts
+from labelmine.teachers import Teacher
+from labelmine.training import new_student, student_loader, view_dataset
+
+#: Knobs of ``mine`` that the costs depend on.
+OF_COSTS = (
+    "encoder", "image_size", "batch_size", "max_epochs", "steps_per_epoch", "cache_num", "tta", "embedding_cache",
+    "cache_gb",
+)  # fmt: skip
+#: Of each thing that is timed: at most so many seconds (but for one warm-up and one measurement), and times.
+SECONDS, TIMES = 8.0, 10
+#: Looks of test-time augmentation, see ``TestTimeAverage``.
+LOOKS = 8
+#: What is kept of a student: its best weights, and a checkpoint of weights with both moments of Adam.
+COPIES = 4
+
+
+class Stopwatch:
+    """Times the parts of mining on a batch of real views.
+
+    Args:
+        images: The set, split.
+        knobs: Of ``mine``, those of ``OF_COSTS``.
+        seed: Of the untrained student.
+        device: Where to compute.
+    """
+
+    def __init__(self, images: ImageSet, knobs: dict[str, Any], seed: int, device: str) -> None:
+        """Read one batch, and build an untrained student."""
+        self.images, self.knobs, self.device = images, knobs, torch.device(device)
+        items = (images.train * knobs["batch_size"])[: max(knobs["batch_size"], 2)]
+        views = view_dataset(items, images, knobs["image_size"], cache_num=0)
+        loader = student_loader(views, len(items), shuffle=False)
+        self.read = self._timed(lambda: next(iter(loader))) / len(items)
+        batch = next(iter(loader))
+        self.image: Tensor = batch["image"].to(self.device)
+        self.target = torch.cat([batch["label"], batch["weight"]], dim=1).to(self.device)
+        exclusive = len(images.classes) > 1
+        self.student = new_student(images.classes.names, knobs["encoder"], None, exclusive, seed, device)
+        self.loss = WeightedBCEDiceLoss(exclusive=exclusive)
+
+    def costs(self, teacher: Teacher, folder: Path) -> MiningCosts:
+        """Time student and teacher, and extrapolate.
+
+        Args:
+            teacher: Encodes one image.
+            folder: Where a run would write.
+        """
+        step, forward = self._step(), self._forward()
+        encode, embedding = self._encode(teacher)
+        seconds = {**self._training(step, forward), "labelling": self._labelling(forward, encode)}
+        return MiningCosts(
+            seconds=seconds,
+            memory=self._memory(),
+            gpu_memory=torch.cuda.max_memory_allocated() if self.device.type == "cuda" else None,
+            disk=self._disk(embedding),
+            free=shutil.disk_usage(folder).free,
+            basis=self._basis(step, encode, teacher),
+        )
+
+    def _step(self) -> float:
+        network = self.student.train()
+        optimizer = torch.optim.Adam(network.parameters())
+        amp = self.device.type == "cuda"
+
+        def step() -> None:
+            optimizer.zero_grad()
+            with torch.autocast(self.device.type, enabled=amp):
+                loss = self.loss(network(self.image), self.target)
+            loss.backward()
+            optimizer.step()
+
+        return self._timed(step)
+
+    @torch.no_grad()
+    def _forward(self) -> float:
+        network: Student = self.student.eval()
+        return self._timed(lambda: network(self.image)) / len(self.image)
+
+    @torch.no_grad()
+    def _encode(self, teacher: Teacher) -> tuple[float, int]:
+        """Seconds of an image, and bytes of its embedding as the cache keeps it."""
+        found: list[Tensor] = []
+        seconds = self._timed(lambda: found.append(teacher.encode(self.image[:1])))
+        return seconds, found[-1].numel() * 2
+
+    def _training(self, step: float, forward: float) -> dict[str, float]:
+        knobs, images = self.knobs, self.images
+        gold, both = len(images.train), len(images.train) + len(images.unlabeled)
+        validation = len(images.val) * forward
+
+        def training(n: int) -> float:
+            steps = knobs["steps_per_epoch"] or max(n // knobs["batch_size"], 1)
+            read_again = max(n - knobs["cache_num"], 0) * self.read
+            epoch = steps * step + validation + read_again
+            return float(knobs["max_epochs"] * epoch + min(n, knobs["cache_num"]) * self.read)
+
+        return {"first training, on gold": training(gold), "second training": training(both)}
+
+    def _labelling(self, forward: float, encode: float) -> float:
+        looks = LOOKS if self.knobs["tta"] else 1
+        return len(self.images.unlabeled) * (self.read + encode + looks * forward)
+
+    def _memory(self) -> float | None:
+        """What this process had at its peak, and the views that a training keeps."""
+        if sys.platform == "win32":
+            return None
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        views = min(len(self.images.train) + len(self.images.unlabeled), self.knobs["cache_num"])
+        views += min(len(self.images.val), self.knobs["cache_num"])
+        of_view = (self.image[0].numel() + self.target[0].numel()) * self.image.element_size()
+        return float(peak + views * of_view)
+
+    def _disk(self, embedding: int) -> dict[str, float]:
+        asked = len(self.images.unlabeled) + len(self.images.val)
+        kept = 0.0 if self.knobs["embedding_cache"] is None else min(asked * embedding, self.knobs["cache_gb"] * 1e9)
+        weights = sum(parameter.numel() * parameter.element_size() for parameter in self.student.parameters())
+        return {"two students": 2.0 * COPIES * weights, "embeddings of the teacher": kept}
+
+    def _basis(self, step: float, encode: float, teacher: Teacher) -> list[str]:
+        knobs = self.knobs
+        epochs = f"{knobs['max_epochs']} epochs"
+        return [
+            f"Measured here, on {self.device.type}, with this set's images: {step:.3g} s for a step of "
+            f"{len(self.image)} images of {knobs['image_size']} pixels ({knobs['encoder']}), {encode:.3g} s for the "
+            f"teacher '{teacher.name}' to encode one.",
+            f"Extrapolated to {epochs} of both trainings, the most there can be: a training mostly stops earlier. The "
+            "teacher's answers to prompts, the gate and the examination come on top; a machine that is busy with "
+            "other work gives other figures.",
+        ]
+
+    def _timed(self, work: Callable[[], Any]) -> float:
+        """Median seconds of some calls, after one that pays for warming up."""
+        times: list[float] = []
+        started = time.perf_counter()
+        for _ in range(TIMES + 1):
+            before = time.perf_counter()
+            work()
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - before)
+            if len(times) > 1 and time.perf_counter() - started > SECONDS:
+                break
+        return median(times[1:]) if len(times) > 1 else math.nan
