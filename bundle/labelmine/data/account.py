@@ -24,7 +24,8 @@ def account_lines(items: Sequence[Item], set_aside: Iterable[SetAside], classes:
 
     Example:
         >>> items = [Item(id="a", image="a.png", label="a_mask.png", group="a"), Item(id="b", image="b.png", group="b")]
-        >>> print(*account_lines(items, [], ClassMap()), sep="\\n")
+        >>> for line in account_lines(items, [], ClassMap()):
+        ...     print(line)
         2 images (2 .png) in 2 groups: 1 with a mask, 1 without
         classes: foreground (any value above 0)
     """
