@@ -62,7 +62,7 @@ def test_files_and_metrics(pretrained: Any) -> None:
     assert metrics["dataset"] == "phantom"
     assert metrics["n_images"] == len(split["train"]) + len(split["unlabeled"])
     assert metrics["epochs"] == 2
-    assert set(metrics["seconds"]) == {"data", "pretrain", "write"}
+    assert set(metrics["seconds"]) == {"data", "pretrain"}
     history = pd.read_csv(folder / "simclr" / "history.csv")
     assert history["epoch"].tolist() == [1, 2]
     assert history["train_loss"].iloc[-1] == pytest.approx(metrics["loss"])
@@ -84,10 +84,12 @@ def test_images_of_validation_and_test_are_never_loaded(pretrained: Any) -> None
 
 def test_a_student_trains_from_it(pretrained: Any, tmp_path: Path, run_config: Any, quick: dict[str, Any]) -> None:
     file = str(pretrained[0] / "encoder.safetensors")
-    run_config("train", pretrained=file, output_dir=str(tmp_path), **{**quick, "learning_rate": 0.0})
+    run_config("train", pretrained=file, output_dir=str(tmp_path), **{**quick, "learning_rate": 1e-12})
     first = load_file(file)
     student = Student.load(tmp_path / "model.safetensors")[0].network.encoder.state_dict()
-    assert all(torch.equal(student[k], v) for k, v in first.items() if k.endswith(("weight", "bias")))
+    for name, value in first.items():
+        if name.endswith(("weight", "bias")):
+            torch.testing.assert_close(student[name], value, rtol=0, atol=1e-9)
 
 
 def test_a_student_of_another_split_is_refused(
