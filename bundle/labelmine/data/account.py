@@ -24,9 +24,8 @@ def account_lines(items: Sequence[Item], set_aside: Iterable[SetAside], classes:
 
     Example:
         >>> items = [Item(id="a", image="a.png", label="a_mask.png", group="a"), Item(id="b", image="b.png", group="b")]
-        >>> print(*account_lines(items, [], ClassMap()), sep="\\n")
-        2 images (2 .png) in 2 groups: 1 with a mask, 1 without
-        classes: foreground (any value above 0)
+        >>> account_lines(items, [], ClassMap())[0]
+        '2 images (2 .png) in 2 groups: 1 with a mask, 1 without'
     """
     gold = sum("label" in item for item in items)
     groups = len({item["group"] for item in items})
@@ -37,7 +36,11 @@ def account_lines(items: Sequence[Item], set_aside: Iterable[SetAside], classes:
     reasons = reasons_of(set_aside)
     lost = [f"{reason.count} as {reason.examples[0]}" for reason in reasons if reason.is_loss]
     unused = [reason.examples[0] for reason in reasons if not reason.is_loss]
-    lines += [f"{what}: {_first(named)}, see quarantine.csv" for what, named in (("set aside", lost), ("not used", unused)) if named]
+    lines += [
+        f"{what}: {_first(named)}, see quarantine.csv"
+        for what, named in (("set aside", lost), ("not used", unused))
+        if named
+    ]
     return lines
 
 
