@@ -24,10 +24,8 @@ def account_lines(items: Sequence[Item], set_aside: Iterable[SetAside], classes:
 
     Example:
         >>> items = [Item(id="a", image="a.png", label="a_mask.png", group="a"), Item(id="b", image="b.png", group="b")]
-        >>> for line in account_lines(items, [], ClassMap()):
-        ...     print(line)
-        2 images (2 .png) in 2 groups: 1 with a mask, 1 without
-        classes: foreground (any value above 0)
+        >>> account_lines(items, [], ClassMap())[0]
+        '2 images (2 .png) in 2 groups: 1 with a mask, 1 without'
     """
     gold = sum("label" in item for item in items)
     groups = len({item["group"] for item in items})

@@ -43,6 +43,7 @@ def context_of(task: TrainingTask[Any], examined: Examined, title: str, **more: 
         kept_reason=examined.reason,
         histories={name: read_history(path / name / HISTORY_FILE) for name in examined.predictors},
         counts=images.summary,
+        findings=images.findings,
         quarantined=_quarantined(path / QUARANTINE_FILE),
         test_cases=Pictures(images).of_test(examined),
         seconds=task.folder.seconds,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from labelmine.data.findings import Finding
 from labelmine.evaluation.case import Case
 
 #: One row of a learning curve: ``epoch`` and any of ``train_loss`` and ``val_dice``.
@@ -71,6 +72,7 @@ class ReportContext:
         pseudo_labels: Counts and quality; None where nothing was mined.
         gate: Why pseudo labels were made as they were; None where the labeler was not examined.
         counts: What the data held, in reading order: ``{"gold, training": 72, ...}`` or `ImageSet.summary`.
+        findings: What was assumed while the images were read.
         quarantined: ``(file, reason)`` of every file set aside.
         warnings: Sentences a reader must see before trusting a figure.
         test_cases: Usually best, median and worst.
@@ -91,6 +93,7 @@ class ReportContext:
     pseudo_labels: PseudoLabelSummary | None = None
     gate: GateSummary | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
     quarantined: Sequence[tuple[str, str]] = ()
     warnings: Sequence[str] = ()
     test_cases: Sequence[Case] = ()

@@ -14,6 +14,7 @@ from labelmine.evaluation.image_facts import ImageFacts
 from labelmine.evaluation.wording import count
 from labelmine.report import doctor_tables as tables
 from labelmine.report.doctor_tables import MiningCosts, WeightsVerdict
+from labelmine.report.finding_pairs import finding_pairs
 from labelmine.report.glossary import glossary_section
 from labelmine.report.page import Columns, Fold, Key, Notes, Page, Pairs, Picture, Section, Sheet, Text
 from labelmine.report.redaction import without_folders
@@ -81,8 +82,8 @@ def doctor_page(report: DoctorReport) -> Page:
             Text(report.lines, "list"),
         ],
         sections=[
+            Section("How it was understood", [finding_pairs(report.findings)]),
             _images(report),
-            Section("How it was understood", [tables.finding_pairs(report.findings)]),
             _overlays(report),
             _masks(report),
             _duplicates(report),
@@ -148,8 +149,5 @@ def _costs(report: DoctorReport) -> Section:
 
 
 def _settings(report: DoctorReport) -> Section:
-    rows = config_rows(report.settings)
-    return Section(
-        "How it was made",
-        [Fold("All settings", [Pairs("Folders are cut from paths", rows, words=True)])] if rows else [],
-    )
+    settings = Pairs("Folders are cut from paths", config_rows(report.settings), words=True)
+    return Section("How it was made", [Fold("All settings", [settings])])

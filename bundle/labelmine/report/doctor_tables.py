@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from labelmine.data.duplicates import Pair
-from labelmine.data.findings import Finding
 from labelmine.data.set_aside import Reason
 from labelmine.evaluation.image_facts import ImageFacts
 from labelmine.evaluation.summary import SIZE_FROM, SIZE_LABELS
 from labelmine.evaluation.wording import count, duration, percent
+from labelmine.report.finding_pairs import file_words
 from labelmine.report.page import Pairs, Table
 
 #: Rows of a table; what is beyond is counted in the last.
@@ -101,12 +101,6 @@ def image_tables(facts: Sequence[ImageFacts]) -> list[Table]:
     ]
 
 
-def finding_pairs(findings: Sequence[Finding]) -> Pairs:
-    """What was assumed, with the number of files and the first of them."""
-    rows = [(row.sentence, _files(row.count, row.examples)) for row in findings]
-    return Pairs("What was assumed, and which knob says otherwise", rows, words=True)
-
-
 def class_table(facts: Sequence[ImageFacts], classes: Sequence[str]) -> Table | None:
     """Balance of classes over the images that have gold."""
     gold = [one for one in facts if one.areas]
@@ -150,7 +144,7 @@ def reason_pairs(reasons: Sequence[Reason]) -> list[Pairs]:
     for is_loss, caption in captions.items():
         chosen = [reason for reason in reasons if reason.is_loss is is_loss]
         rows = [
-            (_files(reason.count, reason.examples) if is_loss else reason.examples[0], reason.text)
+            (file_words(reason.count, reason.examples) if is_loss else reason.examples[0], reason.text)
             for reason in chosen[:MAX_ROWS]
         ]
         if len(chosen) > MAX_ROWS:
@@ -192,12 +186,6 @@ def hours(seconds: float) -> str:
 def gigabytes(size: float) -> str:
     """``0.8 GB``; ``12 MB`` below a tenth of one."""
     return f"{size / 1e9:.3g} GB" if size >= 1e8 else f"{math.ceil(size / 1e6)} MB"
-
-
-def _files(number: int, examples: Sequence[str]) -> str:
-    if not examples:
-        return ""
-    return f"{number}: {', '.join(examples)}{', ...' if number > len(examples) else ''}"
 
 
 def _spacing(one: ImageFacts) -> str:

@@ -10,6 +10,7 @@ from labelmine.evaluation.summary import summarise
 from labelmine.evaluation.wording import count
 from labelmine.report import run_sentences, run_tables
 from labelmine.report.context import ReportContext
+from labelmine.report.finding_pairs import finding_pairs
 from labelmine.report.glossary import glossary_section
 from labelmine.report.page import Cases, Code, Columns, Fold, Notes, Page, Pairs, Part, Section, Stack, Text
 from labelmine.report.pictures import case_keys
@@ -111,7 +112,8 @@ def _data(context: ReportContext) -> Section:
     summary = f"{count(len(files), 'file')} set aside, with the reason"
     aside = Pairs("Folders are cut from paths", list(files), words=True)
     counts = Pairs("What the image set held", run_tables.count_rows(context.counts))
-    return Section("Data", [counts, Fold(summary, [aside], open=len(files) <= _SHORT)])
+    assumed = finding_pairs(context.findings)
+    return Section("Data", [counts, assumed, Fold(summary, [aside], open=len(files) <= _SHORT)])
 
 
 def _making(context: ReportContext) -> Section:

@@ -101,7 +101,8 @@ class Examination:
         """The short text, findings left out, which are logged as they are found."""
         lines = account_lines(self.items, self.set_aside, self.classes) if self.items else []
         if self.pairs is not None:
-            lines.append(f"near-duplicates in different groups: {count(len(self.pairs), 'pair')}, kept together")
+            kept = f"{count(len(self.pairs), 'pair')}, kept together" if self.pairs else "none"
+            lines.append(f"near-duplicates in different groups: {kept}")
         if self.images is not None:
             counts = [len(part) for part in (self.images.train, self.images.val, self.images.test)]
             told = "{} would train, {} validate, {} test".format(*counts)
@@ -115,7 +116,7 @@ class Examination:
             dataset=self.name,
             seed=self.knobs.seed,
             problem=str(self.problem or ""),
-            lines=[*self.lines, *map(str, self.findings)],
+            lines=self.lines,
             n_images=len(self.items),
             facts=self.facts,
             files=list(self._files()) if not self.items else (),
@@ -139,16 +140,13 @@ class Examination:
         self.checked = self.found.check(quarantine, knobs.window)
         read = partial(read_image, window=knobs.window, slice_axis=knobs.slice_axis)
         self.pairs = near_duplicates(self.items, read)
-        self.images = self._split(self.checked, self.pairs)
+        self.images = self._split(self.found.root, self.checked, self.pairs)
 
-    def _split(self, checked: CheckedItems, pairs: list[Pair]) -> ImageSet:
+    def _split(self, root: Path, checked: CheckedItems, pairs: list[Pair]) -> ImageSet:
         knobs = self.knobs
         fractions: dict[str, Any] = knobs.of_mine("val_fraction", "test_fraction", "labeled_fraction")
         items = split_items(checked.items, knobs.seed, **fractions, duplicates=pairs)
-        assert self.found is not None
-        return ImageSet(
-            self.name, self.found.root, items, checked.classes, knobs.window, knobs.slice_axis, {}, checked.findings
-        )
+        return ImageSet(self.name, root, items, checked.classes, knobs.window, knobs.slice_axis, {}, checked.findings)
 
     def _cases(self) -> Iterator[Case]:
         knobs = self.knobs

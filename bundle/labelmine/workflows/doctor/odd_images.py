@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,8 @@ def choose_odd(
     Returns:
         (id, why it is shown) of up to ``PICTURES`` images, each once; first the first of every kind of oddity.
     """
-    kinds = [list(kind) for kind in _kinds(items, facts, findings, pairs)]
+    groups = {item["id"]: item["group"] for item in items}
+    kinds = [_of_groups(kind, groups) for kind in _kinds(items, facts, findings, pairs)]
     turns = [kind[turn] for turn in range(OF_A_KIND) for kind in kinds if turn < len(kind)]
     drawn = np.random.default_rng(seed).permutation(len(facts))
     others = [(facts[index].id, "at random") for index in drawn]
@@ -49,6 +50,14 @@ def choose_odd(
     return list(chosen.items())
 
 
+def _of_groups(kind: Iterable[tuple[str, str]], groups: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Keep the first of each group: neighbouring slices look alike."""
+    first: dict[str, tuple[str, str]] = {}
+    for name, why in kind:
+        first.setdefault(groups[name], (name, why))
+    return list(first.values())[:OF_A_KIND]
+
+
 def _kinds(
     items: Sequence[Item], facts: Sequence[ImageFacts], findings: Sequence[Finding], pairs: Sequence[Pair]
 ) -> Iterator[Sequence[tuple[str, str]]]:
@@ -59,9 +68,9 @@ def _kinds(
             yield [(name, f"{finding.kind}: see the assumptions") for name in _named(items, finding)]
     yield [(one.id, "empty mask") for one in gold if not one.all_lesions]
     by_area = sorted(full, key=lambda one: sum(one.areas))
-    yield [(one.id, f"largest mask, {percent(sum(one.areas))}") for one in by_area[:-4:-1]]
+    yield [(one.id, f"largest mask, {percent(sum(one.areas))}") for one in by_area[::-1]]
     by_lesion = sorted(full, key=lambda one: min(one.all_lesions))
-    yield [(one.id, f"smallest lesion, {percent(min(one.all_lesions))}") for one in by_lesion[:OF_A_KIND]]
+    yield [(one.id, f"smallest lesion, {percent(min(one.all_lesions))}") for one in by_lesion]
     yield [(one.id, "mask touches the border") for one in by_area[::-1] if one.touches_border]
     by_count = sorted(full, key=lambda one: -len(one.all_lesions))
     yield [
