@@ -93,7 +93,7 @@ ROOMS: dict[str, list[tuple[Callable[..., Any], str, str, Any]]] = {
 @pytest.mark.parametrize(
     ("make", "knob", "range_", "value"),
     [case for cases in ROOMS.values() for case in cases],
-    ids=lambda part: str(part),
+    ids=lambda part: getattr(part, "__name__", "") or (str(part) if not callable(part) else part.func.__name__),
 )
 def test_a_wrong_value_is_refused_by_name(make: Callable[..., Any], knob: str, range_: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"{knob}: expected {range_}.* Got: {value!r}$"):

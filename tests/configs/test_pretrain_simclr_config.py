@@ -183,7 +183,7 @@ def test_bad_knobs_are_refused(
         run_config("pretrain_simclr", **{**knobs, "batch_size": 1})
     with refused(DataError, r"dataset: 4 images to learn from .* fewer than a batch of 8\. .* smaller --batch_size"):
         run_config("pretrain_simclr", **{**knobs, "batch_size": 8, "output_dir": str(tmp_path / "small")})
-    with refused(ConfigError, r"temperature: input should be greater than or equal to 0.02. Got: 0"):
+    with refused(ConfigError, r"temperature: expected a number greater than or equal to 0.02. Got: 0"):
         run_config("pretrain_simclr", **{**knobs, "temperature": 0, "output_dir": str(tmp_path / "cold")})
     with refused(ConfigError, r"'temprature' \(did you mean 'temperature'\?\)"):
         run_config("pretrain_simclr", temprature=0.5)

@@ -70,8 +70,8 @@ def test_review_of_a_label_run(
 @pytest.mark.parametrize(
     ("knobs", "kind", "message"),
     [
-        ({"diversity": 2}, ConfigError, "diversity: input should be less than or equal to 1. Got: 2"),
-        ({"budget": -1}, ConfigError, "budget: input should be greater than or equal to 0. Got: -1"),
+        ({"diversity": 2}, ConfigError, "diversity: expected a number less than or equal to 1. Got: 2"),
+        ({"budget": -1}, ConfigError, "budget: expected a number greater than or equal to 0. Got: -1"),
         ({"budgets": 3}, ConfigError, r"'budgets' \(did you mean 'budget'\?\)"),
         ({"labels_dir": "/nowhere"}, DataError, "nowhere: has no labels/; give --labels_dir"),
         ({"model_dir": "/nowhere"}, WeightsError, "give --model_dir the output folder"),

@@ -90,9 +90,9 @@ def test_another_search_in_the_same_folder_is_refused(
     ("knob", "value", "kind", "message"),
     [
         ("model_dir", "nowhere", ConfigError, "model_dir: expected the output folder of a mine.yaml or train.yaml run"),
-        ("gold", "test", ConfigError, "gold: input should be 'val' or 'hidden'. Got: 'test'"),
+        ("gold", "test", ConfigError, "gold: expected 'val' or 'hidden'. Got: 'test'"),
         ("limit", 1, ConfigError, "limit: expected 2 images or more, or null for all. Got: 1"),
-        ("limit", "many", ConfigError, "limit: input should be a valid integer.* Got: 'many'"),
+        ("limit", "many", ConfigError, "limit: expected a valid integer.* Got: 'many'"),
         ("kind_tried", [], ConfigError, r"'kind_tried' \(did you mean 'kinds_tried'\?\)"),
     ],
 )

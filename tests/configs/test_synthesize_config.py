@@ -180,6 +180,6 @@ def test_nothing_admitted_trains_no_second_student(
 def test_a_knob_that_makes_no_image_stops_the_run_before_the_first_training(
     tmp_path: Path, tiny: dict[str, Any], run_config: Any, refused: Any
 ) -> None:
-    with refused(ConfigError, r"eta: input should be greater than or equal to 0\. Got: -1"):
+    with refused(ConfigError, r"eta: expected a number greater than or equal to 0\. Got: -1"):
         run_config("synthesize", **{**tiny, "eta": -1}, output_dir=str(tmp_path))
     assert not list(tmp_path.iterdir())

@@ -161,8 +161,13 @@ class RefinementKnobs(PromptKnobs):
 
 
 def _complaint(error: Any) -> str:
+    """Return what pydantic says of a value in the words of all our errors."""
     knob = "::".join(str(part) for part in error["loc"])
-    return f"{knob}: {error['msg'][:1].lower()}{error['msg'][1:]}. Got: {error['input']!r}"
+    wanted = error["msg"].removeprefix("Input should be ")
+    if wanted == error["msg"]:
+        return f"{knob}: {wanted[:1].lower()}{wanted[1:]}. Got: {error['input']!r}"
+    wanted = f"a number {wanted}" if wanted.startswith(("less", "greater")) else wanted
+    return f"{knob}: expected {wanted}. Got: {error['input']!r}"
 
 
 __all__ = [

@@ -129,7 +129,7 @@ def test_external_sets_are_told_apart_by_name(tmp_path: Path) -> None:
 def test_no_such_cell(study: Callable[..., Study]) -> None:
     with pytest.raises(ConfigError, match=r"cell: expected a number from 0 to 1, see cells\.csv; got 2"):
         study(["one_time"], [0.5], cell=2).run_cells()
-    with pytest.raises(ConfigError, match=r"cell: input should be greater than or equal to -1\. Got: -2"):
+    with pytest.raises(ConfigError, match=r"cell: expected a number greater than or equal to -1\. Got: -2"):
         study(["one_time"], [0.5], cell=-2)
 
 
