@@ -115,7 +115,7 @@ class Examination:
         return DoctorReport(
             dataset=self.name,
             seed=self.knobs.seed,
-            problem=str(self.problem or ""),
+            problem=self._problem(),
             lines=self.lines,
             n_images=len(self.items),
             facts=self.facts,
@@ -147,6 +147,14 @@ class Examination:
         fractions: dict[str, Any] = knobs.of_mine("val_fraction", "test_fraction", "labeled_fraction")
         items = split_items(checked.items, knobs.seed, **fractions, duplicates=pairs)
         return ImageSet(self.name, root, items, checked.classes, knobs.window, knobs.slice_axis, {}, checked.findings)
+
+    def _problem(self) -> str:
+        """What would stop ``mine``, the folders of this run cut to their names: they may hold blanks."""
+        text = str(self.problem or "")
+        for place in (self.source.absolute(), self.source, self.folder.absolute(), self.folder):
+            if len(place.parts) > 1:
+                text = text.replace(str(place), place.name)
+        return text
 
     def _cases(self) -> Iterator[Case]:
         knobs = self.knobs
