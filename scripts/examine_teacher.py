@@ -13,7 +13,7 @@ from monai.transforms import Compose
 from labelmine.data import ClassMap, LoadItem
 from labelmine.teachers import build_compact_teacher
 from labelmine.transforms import StudentView
-from labelmine.workflows.teacher_exam import exam_samples, prompted_dice
+from labelmine.workflows.train_teacher.exam import exam_samples, prompted_dice
 
 
 def main(teacher: str, *dataset_dirs: str, jitter: float = 0.12, seed: int = 0) -> None:

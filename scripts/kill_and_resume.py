@@ -22,7 +22,9 @@ from typing import Any
 
 import monai.bundle
 
-import labelmine.workflows  # noqa: F401 (imported once, here, for all the runs that are forked)
+# Imported once, here, for all the runs that are forked.
+import labelmine.workflows.embed
+import labelmine.workflows.mine  # noqa: F401
 from labelmine.bundle import bundle_root
 from labelmine.data import write_phantom_set
 

@@ -19,8 +19,8 @@ from labelmine.prompts import PromptGenerator, PromptSimulator
 from labelmine.quality import decide
 from labelmine.ranges import check_number
 from labelmine.synthesis import Generator, Recipe
+from labelmine.training import TrainingPlan, student_loader, student_trainer
 from labelmine.transforms import StrongView, StudentView
-from labelmine.workflows import TrainingPlan, student_loader, student_trainer
 
 UNIT, WHOLE, ABOVE_0 = r"a number in \[0, 1\]", "a whole number of 1 or more", "a number of 0 or more"
 labeler = SelfLabeler()

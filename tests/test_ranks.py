@@ -11,7 +11,7 @@ from monai.data import DataLoader, Dataset
 
 from labelmine.errors import ConfigError
 from labelmine.ranks import gathered, join_ranks, on_first_rank, own_batches, refuse_unjoined_ranks
-from labelmine.workflows import RunFolder
+from labelmine.run.folder import RunFolder
 
 
 def test_one_rank_needs_nobody() -> None:
@@ -39,7 +39,7 @@ def test_fewer_gpus_than_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
         refuse_unjoined_ranks,
         lambda: own_batches([]),
         on_first_rank(lambda: None),
-        lambda: RunFolder("unused", {}).stage("data", lambda: None),
+        lambda: RunFolder("unused", {}, "mine").stage("data", lambda: None),
     ],
 )
 def test_ranks_that_have_not_joined_do_no_work(

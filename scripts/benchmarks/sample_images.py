@@ -24,8 +24,6 @@ from statistics import median
 from typing import Any
 
 import torch
-from labelmine.workflows.feature_networks import FeatureNetwork
-from labelmine.workflows.generator_training import gold_digests
 from monai.networks.schedulers import DDPMScheduler
 from side_by_side import Comparison, machine, print_verdict, time_side_by_side
 from torch import Tensor
@@ -45,7 +43,8 @@ from labelmine.synthesis import (
 )
 from labelmine.synthesis.process import TRAIN_STEPS
 from labelmine.synthesis.sampling import Network
-from labelmine.workflows import build_feature_network, kinds_of
+from labelmine.workflows.synthesize import FeatureNetwork, build_feature_network
+from labelmine.workflows.synthesize.generator_training import gold_digests, kinds_of
 
 SAMPLING_BAR, INPAINTING_BAR = 15.0, 10.0
 FRECHET_BAR = 1.1  # not worse by more than a tenth

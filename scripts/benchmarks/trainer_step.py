@@ -22,8 +22,8 @@ from side_by_side import Comparison, machine, print_verdict
 from labelmine.data import ClassMap, LoadItem, find_items, write_phantom_set
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student
+from labelmine.training import PrepareStudentBatch, TrainingPlan, new_student, student_loader, student_trainer
 from labelmine.transforms import BatchAugment, StudentView
-from labelmine.workflows import PrepareStudentBatch, TrainingPlan, new_student, student_loader, student_trainer
 
 BAR = 1.05
 BATCH = 8

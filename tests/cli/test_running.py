@@ -20,7 +20,7 @@ split_file: "$'set by default'"
 classes: {lesion: 1}
 net: {width: 1}
 imports: ["$import json", "$import pathlib"]
-initialize: [{_target_: labelmine.bundle.refuse_unknown_overrides}]
+initialize: [{_target_: labelmine.run.begin.begin}]
 run: ["$pathlib.Path(@out_file).write_text(json.dumps([@split_file, @classes, @net]))"]
 """
 

@@ -184,6 +184,7 @@ def test_model_dir_without_a_student(
     put(tmp_path, teacher_file)
     with refused(WeightsError, message):
         run_config(name, model_dir=str(tmp_path), output_dir=str(tmp_path / "out"), device="cpu")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_student_is_no_teacher(

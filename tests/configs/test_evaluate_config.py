@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from labelmine.workflows.prediction import evaluate
 from PIL import Image
 
+from labelmine.data import find_images
 from labelmine.errors import ConfigError, DataError
-from labelmine.workflows import Predictor, find_images
+from labelmine.prediction import Predictor, evaluate
 from makers import metrics_of
 
 

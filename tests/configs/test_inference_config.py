@@ -13,9 +13,9 @@ from monai.bundle import ConfigWorkflow
 from PIL import Image
 
 from labelmine.bundle import bundle_root
-from labelmine.data import LabelStore
+from labelmine.data import LabelStore, find_images
 from labelmine.errors import ConfigError
-from labelmine.workflows import Predictor, find_images
+from labelmine.prediction import Predictor
 
 METADATA = str(bundle_root() / "configs" / "metadata.json")
 

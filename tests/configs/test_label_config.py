@@ -17,6 +17,7 @@ def test_labels_for_one_more_folder(
     phantom_folder: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
     run_config: Any,
+    refused: Any,
 ) -> None:
     knobs = {
         "dataset_dir": str(phantom_folder(5) / "images"),
@@ -37,6 +38,34 @@ def test_labels_for_one_more_folder(
 
     monkeypatch.setattr(LabelStore, "write", forbidden)
     run_config("label", **knobs)
+    with refused(ConfigError, r"out holds a run with other settings \(tau: 0.5 then, 0.3 now\).*another --output_dir"):
+        run_config("label", **knobs, tau=0.3)
+
+
+def test_another_student_in_the_same_place_is_another_run(
+    mined: Any, tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any, refused: Any
+) -> None:
+    model = tmp_path / "model.safetensors"
+    model.write_bytes((mined.folder / "supervised" / "best.safetensors").read_bytes())
+    knobs = {
+        "dataset_dir": str(phantom_folder(2) / "images"), "model_dir": str(tmp_path), "device": "cpu",
+        "teacher_weights": mined.knobs["teacher_weights"], "output_dir": str(tmp_path / "out"),
+    }  # fmt: skip
+    run_config("label", **knobs)
+    model.write_bytes((mined.folder / "mined" / "best.safetensors").read_bytes())
+    with refused(ConfigError, r"other settings \(student_sha256: '\w{64}' then, '\w{64}' now\)"):
+        run_config("label", **knobs)
+
+
+def test_a_gate_that_the_student_s_run_has_not_is_refused(
+    mined: Any, tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any, refused: Any
+) -> None:
+    with refused(ConfigError, r"gate: expected the verdict of the student's run, found no gate.json .*--gate false"):
+        run_config(
+            "label", dataset_dir=str(phantom_folder(2) / "images"), model_dir=str(mined.folder), gate=True,
+            teacher_weights=mined.knobs["teacher_weights"], output_dir=str(tmp_path / "out"), device="cpu",
+        )  # fmt: skip
+    assert not (tmp_path / "out" / "config.yaml").exists()
 
 
 def test_a_mistyped_knob_is_refused(run_config: Any, refused: Any) -> None:

@@ -66,7 +66,7 @@ def test_recorded_masks_are_mined(
         "case_13": "no_mask",
     }
     assert {row["labeler"] for row in labels(out).values()} == {"recorded"}
-    assert yaml.safe_load((out / "config.yaml").read_text())["labeler_settings"]["masks_dir"] == str(weak)
+    assert yaml.safe_load((out / "config.yaml").read_text())["masks_dir"] == str(weak)
     assert (out / "report" / "index.html").is_file()
 
 
@@ -107,6 +107,7 @@ def test_missing_masks_stop_the_run_before_the_first_training(
     with refused(kind, message):
         run_config("mine", "labeler_recorded", **quick, **given, dataset_dir=str(weak_set[0]), output_dir=str(out))
     assert not (out / "supervised").exists()
+    assert not (out / "config.yaml").exists(), "the mended command must not be taken for other settings"
 
 
 def test_recorded_masks_are_labels_of_a_folder_too(
@@ -146,7 +147,7 @@ def test_references_label_without_any_weights(
     assert len(rows) == 6
     assert {row["teacher"] for row in rows.values()} == {""}
     assert {row["labeler"] for row in rows.values()} <= ({"reference", "self"} if gate else {"reference"})
-    assert yaml.safe_load((out / "config.yaml").read_text())["labeler_settings"]["pool_size"] == 500
+    assert yaml.safe_load((out / "config.yaml").read_text())["pool_size"] == 500
 
 
 def test_references_label_a_folder_that_has_some_gold(

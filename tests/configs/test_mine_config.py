@@ -187,6 +187,31 @@ def test_changed_settings_are_refused(mined: Any, run_config: Any, refused: Any)
     assert (mined.folder / "config.yaml").read_bytes() == before
 
 
+def test_labels_of_another_labeler_are_never_taken_for_this_run_s(
+    tmp_path: Path, teacher_file: str, phantom_folder: Callable[..., Path], quick: dict[str, Any], run_config: Any,
+    refused: Any,
+) -> None:  # fmt: skip
+    """An overlay changes no knob that the user gave: the folder must be refused all the same, by what it changes."""
+    knobs = {**quick, "dataset_dir": str(phantom_folder(14, labeled=8)), "teacher_weights": teacher_file}
+    knobs |= {"output_dir": str(tmp_path / "out"), "min_score": 0.0}
+    run_config("mine", **knobs, gate="false")
+    before = records(tmp_path / "out")
+    assert {record["labeler"] for record in before} == {"prompted"}
+    with refused(ConfigError, r"settings \(.*labeler::_target_: .*build_prompted_labeler' then, .*SelfLabeler' now"):
+        run_config("mine", "labeler_self", **knobs)
+    with refused(ConfigError, r"other settings \(gate: False then, True now\)"):
+        run_config("mine", **knobs)
+    with refused(ConfigError, r"other settings \(labeler::exclusive: '\$@task.exclusive' then, True now\)"):
+        run_config("mine", **knobs, gate=False, **{"labeler::exclusive": "true"})
+    assert records(tmp_path / "out") == before
+
+
+def test_what_changes_no_result_goes_on_in_the_folder(mined: Any, run_config: Any) -> None:
+    before = (mined.folder / "labels" / "manifest.jsonl").stat().st_mtime_ns
+    run_config("mine", **{**mined.knobs, "gate": "false", "num_workers": 0, "cache_num": 10, "embedding_cache": "null"})
+    assert (mined.folder / "labels" / "manifest.jsonl").stat().st_mtime_ns == before
+
+
 def test_a_mistyped_knob_is_refused_with_the_nearest(tmp_path: Path, run_config: Any, refused: Any) -> None:
     with refused(ConfigError, r"unknown override 'max_epoch' \(did you mean 'max_epochs'\?\)"):
         run_config("mine", max_epoch=1, output_dir=str(tmp_path))

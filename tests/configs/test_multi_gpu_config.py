@@ -146,7 +146,8 @@ from labelmine.errors import ConfigError
 from labelmine.handlers import LabelQuality, PseudoLabeling, Schedule
 from labelmine.labelers import PseudoLabel
 from labelmine.ranks import gathered, join_ranks, on_first_rank, own_batches
-from labelmine.workflows import RunFolder, student_loader
+from labelmine.run.folder import RunFolder
+from labelmine.training import student_loader
 
 assert join_ranks() == join_ranks("gloo") == "cpu"
 rank, folder, said = idist.get_rank(), Path(sys.argv[1]), {}
@@ -188,7 +189,7 @@ for knobs in ({"schedule": Schedule("continuous", relabel_every=2)}, {"loader": 
     except ConfigError as error:
         said["refused"].append(str(error))
 
-run = RunFolder(folder / "run", {"seed": 0})
+run = RunFolder(folder / "run", {"seed": 0}, "mine")
 said["stages"] = [run.stage("data", lambda: rank), run.stage("label", lambda: rank)]
 run.stage("evaluate", lambda: (time.sleep(0.5), (folder / "late").touch())[1])
 said["late"] = (folder / "late").exists()
@@ -205,8 +206,8 @@ from torch import nn
 from labelmine.bundle import bundle_root
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student
-from labelmine.workflows import TrainingPlan, student_trainer
-from labelmine.workflows.parallel import MeanStatistics, agree_on_metrics, data_parallel
+from labelmine.training import TrainingPlan, student_trainer
+from labelmine.training.parallel import MeanStatistics, agree_on_metrics, data_parallel
 
 device, said = torch.device("cpu"), {}
 torch.manual_seed(0)
@@ -292,7 +293,9 @@ def test_two_ranks_share(two_ranks: Path) -> None:
         assert said["first"] == ["made by", 0]
         assert said["late"], "a rank left a stage before its files were written"
     assert (first["stages"], second["stages"]) == ([0, 0], [0, 1])
-    assert sorted(path.name for path in (two_ranks / "run").iterdir()) == ["config.yaml", "seconds.json"]
+    assert sorted(path.name for path in (two_ranks / "run").iterdir()) == [
+        ".lock", ".lock.json", "config.yaml", "seconds.json",
+    ]  # fmt: skip
 
     one_rank = [["0", "1"], ["2", "3"], ["4", "5"], ["6", "7"], ["8", "9"], ["10"]]
     assert first["batches"][1:] == [one_rank[::2], ["a", "c"], 3]

@@ -11,7 +11,9 @@ from monai.bundle import ConfigParser
 import labelmine.teachers
 from labelmine.bundle import bundle_root
 from labelmine.errors import WeightsError
+from labelmine.labelers import build_prompted_labeler
 from labelmine.teachers import CompactTeacher, HuggingFaceTeacher, build_sam_teacher
+from makers import knobs_of
 
 OVERLAYS = ["cpu", "teacher_sam", "teacher_medsam", "teacher_hugging_face"]
 #: Tested in test_labeler_overlays.py or in a file of their own: what they bring is not for train.yaml.
@@ -82,16 +84,14 @@ def test_other_teachers_take_the_compact_one_s_place(
     assert weights in (tmp_path / "out" / "labels" / "manifest.csv").read_text()
 
 
-def test_medsam_is_asked_by_box_or_by_points_of_both_kinds(config_files: Any) -> None:
+def test_medsam_is_asked_by_box_or_by_points_of_both_kinds() -> None:
     found = torch.full((1, 1, 64, 64), 0.1)
     found[..., 8:30, 10:40] = found[..., 40:56, 40:60] = 0.9
     found[..., 20:26, 45:50] = 0.01  # negative points lie where the student is surest of background
 
     def prompts(**knobs: Any) -> Any:
-        parser = ConfigParser()
-        parser.read_config(config_files("mine", "teacher_medsam"))
-        parser.update(knobs)
-        return parser.get_parsed_content("labeler::prompts")(found)
+        chosen = knobs_of("mine", "teacher_medsam", **knobs, embedding_cache=None)
+        return build_prompted_labeler(CompactTeacher(64), chosen, exclusive=False).prompts(found)
 
     by_box = prompts()
     assert by_box.points is None

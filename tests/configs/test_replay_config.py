@@ -14,11 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
+from labelmine.data import find_images
 from labelmine.errors import ConfigError, DataError, WeightsError
 from labelmine.labelers import ReferenceLabeler
 from labelmine.quality import AreaRange, Gate, Verdict
 from labelmine.teachers import CompactTeacher, save_compact_teacher
-from labelmine.workflows import Replay, find_images, open_run, student_loader, view_dataset
+from labelmine.training import student_loader, view_dataset
+from labelmine.workflows.replay import Replay, open_run
 from makers import metrics_of
 
 
@@ -84,7 +86,7 @@ def test_a_changed_mask_is_named(
     assert sum(row["outcome"] == "equal" for row in found.values()) == 79
     path.unlink()
     with refused(DataError, rf"{path.stem}: the label came out otherwise \(.*label cannot be read"):
-        run_config("replay", **knobs, ids=path.stem)
+        run_config("replay", **{**knobs, "output_dir": str(tmp_path / "one")}, ids=path.stem)
 
 
 def test_ids_choose_and_unknown_ones_are_refused(
@@ -93,8 +95,10 @@ def test_ids_choose_and_unknown_ones_are_refused(
     known = sorted(path.stem for path in (mined.folder / "labels" / "masks").iterdir())
     run_config("replay", **knobs, ids=known[4:6])
     assert list(outcomes(tmp_path)) == known[4:6]
+    with refused(ConfigError, r"other settings \(ids: \[.*\] then, \['nobody'\] now\)"):
+        run_config("replay", **knobs, ids=["nobody"])
     with refused(DataError, r"ids: expected images that the manifest names, got \['nobody'\] \(1 unknown\)"):
-        run_config("replay", **knobs, ids=[known[0], "nobody"])
+        run_config("replay", **{**knobs, "output_dir": str(tmp_path / "other")}, ids=[known[0], "nobody"])
 
 
 def test_another_teacher_is_refused(knobs: dict[str, Any], tmp_path: Path, run_config: Any, refused: Any) -> None:

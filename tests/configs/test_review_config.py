@@ -33,9 +33,28 @@ def test_review_of_a_mine_run(finished: Path, run_config: Any) -> None:
     assert (
         len(list((review / "slicer").glob("*.seg.nrrd"))) == len(list((review / "monai_label").glob("*.nii.gz"))) == 4
     )
-    first = {path: path.read_bytes() for path in sorted(review.rglob("*")) if path.is_file()}
+    first = handed_out(review)
     run_config("review", model_dir=str(finished), budget=4, device="cpu")
-    assert {path: path.read_bytes() for path in sorted(review.rglob("*")) if path.is_file()} == first
+    assert handed_out(review) == first
+
+
+def handed_out(folder: Path) -> dict[str, bytes]:
+    """What an expert gets, without what a run keeps for itself."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    own = {"config.yaml", "seconds.json", ".lock", ".lock.json"}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files if path.name not in own}
+
+
+def test_another_budget_goes_into_another_folder(finished: Path, tmp_path: Path, run_config: Any, refused: Any) -> None:
+    run_config("review", model_dir=str(finished), budget=4, device="cpu")
+    first = handed_out(finished / "labels" / "review")
+    with refused(
+        ConfigError, r"review holds a run with other settings \(budget: 4 then, 2 now\). Give another --output"
+    ):
+        run_config("review", model_dir=str(finished), budget=2, device="cpu")
+    run_config("review", model_dir=str(finished), budget=2, device="cpu", output_dir=str(tmp_path / "for_two"))
+    assert handed_out(finished / "labels" / "review") == first
+    assert len(list((tmp_path / "for_two" / "cvat" / "images").iterdir())) == 2
 
 
 def test_review_of_a_label_run(
@@ -51,8 +70,8 @@ def test_review_of_a_label_run(
 @pytest.mark.parametrize(
     ("knobs", "kind", "message"),
     [
-        ({"diversity": 2}, ConfigError, r"diversity: expected a number in \[0, 1\]"),
-        ({"budget": -1}, ConfigError, "budget: expected a number of images"),
+        ({"diversity": 2}, ConfigError, "diversity: input should be less than or equal to 1. Got: 2"),
+        ({"budget": -1}, ConfigError, "budget: input should be greater than or equal to 0. Got: -1"),
         ({"budgets": 3}, ConfigError, r"'budgets' \(did you mean 'budget'\?\)"),
         ({"labels_dir": "/nowhere"}, DataError, "nowhere: has no labels/; give --labels_dir"),
         ({"model_dir": "/nowhere"}, WeightsError, "give --model_dir the output folder"),

@@ -14,8 +14,9 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 
 import labelmine.teachers
 from labelmine.errors import ConfigError, DataError
-from labelmine.teachers import SamTeacher
-from makers import metrics_of
+from labelmine.labelers import build_prompted_labeler
+from labelmine.teachers import CompactTeacher, SamTeacher
+from makers import knobs_of, metrics_of
 
 
 @pytest.fixture
@@ -55,10 +56,8 @@ def test_search_and_use_what_was_found(
 
     overlay = yaml.safe_load((out / "prompts.yaml").read_text())
     assert set(overlay) <= set(ConfigParser.load_config_file(config_files("mine")[0]))
-    parser = ConfigParser()
-    parser.read_config([*config_files("mine"), str(out / "prompts.yaml")])
-    parser["output_dir"] = str(tmp_path / "mine")
-    prompts = parser.get_parsed_content("labeler::prompts")
+    chosen = knobs_of("mine", str(out / "prompts"), embedding_cache=None)
+    prompts = build_prompted_labeler(CompactTeacher(64), chosen, exclusive=False).prompts
     assert (list(prompts.kinds), prompts.margin) == (overlay["prompt_kinds"], overlay["margin"])
 
 
@@ -91,9 +90,9 @@ def test_another_search_in_the_same_folder_is_refused(
     ("knob", "value", "kind", "message"),
     [
         ("model_dir", "nowhere", ConfigError, "model_dir: expected the output folder of a mine.yaml or train.yaml run"),
-        ("gold", "test", ConfigError, "gold: expected 'val' or 'hidden'. Got: 'test'"),
+        ("gold", "test", ConfigError, "gold: input should be 'val' or 'hidden'. Got: 'test'"),
         ("limit", 1, ConfigError, "limit: expected 2 images or more, or null for all. Got: 1"),
-        ("limit", "many", ConfigError, "limit: expected 2 images or more, or null for all. Got: many"),
+        ("limit", "many", ConfigError, "limit: input should be a valid integer.* Got: 'many'"),
         ("kind_tried", [], ConfigError, r"'kind_tried' \(did you mean 'kinds_tried'\?\)"),
     ],
 )

@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from labelmine.workflows.prediction import evaluate
-from monai.bundle import ConfigParser
 from PIL import Image
 
 from labelmine.errors import ConfigError, DataError
+from labelmine.prediction import evaluate, selection
+from labelmine.run.words import with_values
 from labelmine.synthesis import Generator
-from labelmine.workflows import synthesis_conclusion
+from labelmine.workflows.synthesize.candidates import recipe_of
+from makers import knobs_of
 
 from .conftest import Run
 
@@ -103,11 +104,8 @@ def test_other_ways_to_make_pairs(tmp_path: Path, tiny: dict[str, Any], run_conf
         ({"inpaint": True, "eta": 0}, True, 0),
     ],
 )
-def test_new_lesions_draw_more_noise_anew(given: dict[str, Any], inpaint: bool, eta: float, config_files: Any) -> None:
-    parser = ConfigParser()
-    parser.read_config(config_files("synthesize"))
-    parser.update({"device": "cpu", **given})
-    recipe = parser.get_parsed_content("candidates::recipe")
+def test_new_lesions_draw_more_noise_anew(given: dict[str, Any], inpaint: bool, eta: float) -> None:
+    recipe = recipe_of(knobs_of("synthesize", device="cpu", **with_values(given)))
     assert (recipe.inpaint, recipe.eta) == (inpaint, eta)
 
 
@@ -155,7 +153,7 @@ def test_gold_validation_chooses_the_student(
     def evaluated(predictor: Any, items: Any, images: Any, name: str) -> pd.DataFrame:
         return evaluate(predictor, items, images, name).assign(dice=0.5 + gain * (name == "validate mixed"))
 
-    monkeypatch.setattr(synthesis_conclusion, "evaluate", evaluated)
+    monkeypatch.setattr(selection, "evaluate", evaluated)
     folder = tmp_path / "again"
     shutil.copytree(made.folder, folder)
     run_config("synthesize", **{**made.knobs, "output_dir": str(folder)})
@@ -182,6 +180,6 @@ def test_nothing_admitted_trains_no_second_student(
 def test_a_knob_that_makes_no_image_stops_the_run_before_the_first_training(
     tmp_path: Path, tiny: dict[str, Any], run_config: Any, refused: Any
 ) -> None:
-    with refused(ConfigError, r"eta: expected a number of 0 or more\. Got: -1"):
+    with refused(ConfigError, r"eta: input should be greater than or equal to 0\. Got: -1"):
         run_config("synthesize", **{**tiny, "eta": -1}, output_dir=str(tmp_path))
     assert not list(tmp_path.iterdir())

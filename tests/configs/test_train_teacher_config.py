@@ -17,7 +17,7 @@ def test_two_steps_on_phantoms(
     exam = phantom_folder(4, size=64)
     run_config(
         "train_teacher", dataset_dirs=[str(exam), "phantom"], phantom_count=4, exam_dir=str(exam), image_size=64,
-        batch_size=2, max_epochs=1, steps=2, bfloat16=False, output_dir=str(tmp_path / "out"), device="cpu",
+        batch_size=2, max_epochs=1, steps_per_epoch=2, bfloat16=False, output_dir=str(tmp_path / "out"), device="cpu",
     )  # fmt: skip
     teacher = build_compact_teacher(str(tmp_path / "out" / "teacher.safetensors"))
     assert teacher.image_size == 64
@@ -33,5 +33,5 @@ def test_sets_must_be_named(run_config: Any, refused: Any) -> None:
 
 
 def test_a_mistyped_knob_is_refused(run_config: Any, refused: Any) -> None:
-    with refused(ConfigError, r"'jiter' \(did you mean 'jitter'\?\)"):
-        run_config("train_teacher", jiter=0.1)
+    with refused(ConfigError, r"'exam_jiter' \(did you mean 'exam_jitter'\?\)"):
+        run_config("train_teacher", exam_jiter=0.1)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from labelmine.data import duplicates, image_set
+from labelmine.data import duplicates, run_split
 from labelmine.data.image_set import ImageSet, prepare_image_set
 from labelmine.errors import ConfigError, DataError
 
@@ -50,7 +50,7 @@ def test_second_run_reuses_the_split_without_hashing(
 ) -> None:
     dataset = str(phantom_folder(16, labeled=12))
     first = prepare_image_set(dataset, str(tmp_path / "run"))
-    monkeypatch.setattr(image_set, "near_duplicates", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr(run_split, "near_duplicates", lambda *_: pytest.fail("hashed again"))
     second = prepare_image_set(dataset, str(tmp_path / "run"))
     assert second == first
     with pytest.raises(DataError, match="seed was 0, is now 1"):
@@ -138,5 +138,5 @@ def test_what_was_assumed_goes_with_the_set(phantom_folder: PhantomFolder, tmp_p
         smooth = Image.open(path).convert("L").resize((96, 96)).resize((48, 48), Image.Resampling.BILINEAR)
         smooth.rotate(1, resample=Image.Resampling.BICUBIC).save(path)
     images = prepare_image_set(str(folder), str(tmp_path / "run"))
-    assert [row.kind for row in images.findings] == ["levels"]
+    assert [row.kind for row in images.findings] == ["pairing", "levels"]
     assert images.classes.levels == (0, 255)

@@ -299,7 +299,8 @@ def test_bad_corrections_join_the_quarantine(tmp_path: Path, phantom_folder: Cal
     assert (found.summary["n_corrected"], found.summary["n_quarantined"]) == (0, 1)
     table = pd.read_csv(tmp_path / "run" / "quarantine.csv")
     assert table["reason"].tolist() == [
-        "correction: case_13.png: mask is 3 x 3 pixels, its image 48 x 48; export the mask at the image's size"
+        "correction: case_13.png: mask is 3 x 3 pixels, its image 48 x 48 (saved at another resolution, 0.0625 times "
+        "the image's?); export the mask at the image's size"
     ]
     assert "case_13" in {item["id"] for item in found.unlabeled}
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from labelmine.workflows.prompt_search import RememberedStudent
 from torch import Tensor, nn
 
 import labelmine.labelers
@@ -16,6 +15,7 @@ from labelmine.labelers import Labeler, PseudoLabel, Reason, Refusal
 from labelmine.labelers.features import network_of
 from labelmine.networks import IndirectStudent, Student, TestTimeAverage, network_behind
 from labelmine.teachers import CompactTeacher
+from labelmine.workflows.search_prompts.search import RememberedStudent
 
 PRIVATE = ("prepare", "knows", "source", "name", "teacher")
 

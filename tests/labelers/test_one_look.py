@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from labelmine.labelers import FeatureMap, GatedLabeler, PromptedLabeler, RecordedLabeler, ReferenceLabeler, SelfLabeler
 from labelmine.labelers.prediction import predict
 from labelmine.networks import Student, TestTimeAverage
+from labelmine.prediction import Predictor
 from labelmine.quality import AreaRange, Gate, Verdict
 from labelmine.teachers import CompactTeacher
-from labelmine.workflows import GateStage, Predictor
+from labelmine.workflows.mine.gate import GateStage
 
 SIZE = 32
 LOOKS = 8

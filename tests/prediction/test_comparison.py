@@ -5,11 +5,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from labelmine.workflows.prediction import compare, gold_of
 from PIL import Image
 
 from labelmine.data import ClassMap, ImageSet, find_items
 from labelmine.evaluation import surface_scores
+from labelmine.prediction import compare, gold_of
 
 
 def image_set(folder: Path, slice_axis: int = -1) -> ImageSet:

@@ -122,6 +122,15 @@ def test_a_thumbnail_shows_each_class_where_its_mask_is() -> None:
         assert np.allclose([columns.min(), columns.max()], [left * scale, right * scale], atol=4)
 
 
+def test_a_single_pixel_of_a_large_mask_is_seen() -> None:
+    gold = np.zeros((1300, 1300), dtype=bool)
+    gold[651, 326] = True
+    picture = pixels(overlays.thumbnail(Case(id="a", image=np.full((1300, 1300, 3), 0.4), gold=gold)))
+    rows, columns = np.nonzero(near(picture, (255, 212, 0)))
+    assert abs(rows.mean() / 320 - 0.5) < 0.01
+    assert abs(columns.mean() / 320 - 0.25) < 0.01
+
+
 def test_a_thumbnail_of_an_empty_mask_is_the_image_alone() -> None:
     assert np.ptp(pixels(overlays.thumbnail(a_case(gold=np.zeros((40, 60), bool))))[5:-5, 5:-5]) < 12
 

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from labelmine.workflows.prediction import Predictor
 from PIL import Image
 
 from labelmine.data import ImageSet, LabelStore, prepare_image_set, read_label
@@ -17,7 +16,10 @@ from labelmine.errors import ConfigError, DataError
 from labelmine.exchange import corrections_reader, read_corrections
 from labelmine.exchange.cvat import decode_cvat_xml
 from labelmine.networks import Student
-from labelmine.workflows.review import image_embeddings, review_run, write_review
+from labelmine.prediction import Predictor, image_embeddings
+from labelmine.review import write_review
+from labelmine.workflows.review import Review
+from makers import knobs_of
 
 
 @pytest.fixture(scope="module")
@@ -133,24 +135,60 @@ def test_embeddings_ignore_the_padding(
     assert close.count(True) == 1
 
 
-def test_a_finished_run(images: ImageSet, predictor: Predictor, tmp_path: Path) -> None:
+@pytest.fixture
+def reviewed(predictor: Predictor, tmp_path: Path) -> Callable[..., pd.DataFrame]:
+    """Let the workflow review the run, whose student is in ``model``; return the table that it wrote."""
+    predictor.student.save(tmp_path / "model" / "model.safetensors", image_size=64)
+    folders = {"model_dir": str(tmp_path / "model"), "labels_dir": str(tmp_path / "run"), "device": "cpu"}
+
+    def review(**knobs: Any) -> pd.DataFrame:
+        Review(knobs_of("review", **folders, **knobs)).write()
+        return pd.read_csv(tmp_path / "run" / "labels" / "review.csv", keep_default_na=False)
+
+    return review
+
+
+def test_a_finished_run(
+    images: ImageSet, predictor: Predictor, tmp_path: Path, reviewed: Callable[..., pd.DataFrame]
+) -> None:
     labelled(images, tmp_path / "run")
-    dataset = str(images.root)
-    table = review_run(dataset, predictor, str(tmp_path / "run"), budget=2)
+    table = reviewed(dataset_dir=str(images.root), budget=2)
     assert set(table["id"]) == {item["id"] for item in images.unlabeled}
+    assert table["selected"].sum() == 2
     store = LabelStore(tmp_path / "run" / "labels", images.classes, images.root)
     direct = write_review(tmp_path / "run", images, store, predictor, budget=2)
-    pd.testing.assert_frame_equal(table, direct)
+    pd.testing.assert_frame_equal(table, direct, check_dtype=False)
 
 
-def test_what_cannot_be_reviewed(images: ImageSet, predictor: Predictor, tmp_path: Path) -> None:
+def test_the_folders_go_where_they_are_wanted(
+    images: ImageSet, tmp_path: Path, reviewed: Callable[..., pd.DataFrame]
+) -> None:
+    labelled(images, tmp_path / "run")
+    reviewed(dataset_dir=str(images.root), budget=2, output_dir=str(tmp_path / "expert"))
+    assert not (tmp_path / "run" / "labels" / "review").exists()
+    assert (tmp_path / "expert" / "README.txt").is_file()
+    assert len(list((tmp_path / "expert" / "slicer").glob("*.seg.nrrd"))) == 2
+
+
+def test_a_second_review_may_have_another_budget(
+    images: ImageSet, tmp_path: Path, reviewed: Callable[..., pd.DataFrame]
+) -> None:
+    labelled(images, tmp_path / "run")
+    for budget, diversity in ((2, 0.5), (4, 0.1)):
+        table = reviewed(dataset_dir=str(images.root), budget=budget, diversity=diversity)
+        assert table["selected"].sum() == budget
+        assert len(list((tmp_path / "run" / "labels" / "review" / "slicer").glob("*.seg.nrrd"))) == budget
+
+
+def test_what_cannot_be_reviewed(images: ImageSet, tmp_path: Path, reviewed: Callable[..., pd.DataFrame]) -> None:
     with pytest.raises(DataError, match="run: has no labels/; give --labels_dir the output folder"):
-        review_run(None, predictor, str(tmp_path / "run"))
+        reviewed()
+    assert not (tmp_path / "run" / "labels").exists()
     LabelStore(tmp_path / "run" / "labels", images.classes)
     with pytest.raises(DataError, match="run: was no run on phantoms; give --dataset_dir"):
-        review_run(None, predictor, str(tmp_path / "run"))
-    with pytest.raises(DataError, match="dataset: no image of it has a pseudo label in run/labels; was it labelled"):
-        review_run(str(images.root), predictor, str(tmp_path / "run"))
+        reviewed()
+    with pytest.raises(DataError, match="dataset: no image of it has a pseudo label in run; was it labelled"):
+        reviewed(dataset_dir=str(images.root))
 
 
 @pytest.mark.shared

@@ -1,22 +1,31 @@
+"""The folder of a run: settings, lock and times."""
+
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
 from labelmine.errors import ConfigError
-from labelmine.workflows import RunFolder
+from labelmine.run.folder import RunFolder, read_settings
 
 
 def test_settings_are_kept_once_a_stage_has_succeeded(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "new" / "run", {"seed": 0, "window": None, "kinds": ("box", "mask")})
+    run = RunFolder(tmp_path / "new" / "run", {"seed": 0, "window": None, "kinds": ("box", "mask")}, "mine")
     assert not (run.path / "config.yaml").exists()
     assert run.stage("data", lambda: 7) == 7
-    assert yaml.safe_load((run.path / "config.yaml").read_text()) == {
-        "seed": 0, "window": None, "kinds": ["box", "mask"],
-    }  # fmt: skip
-    RunFolder(run.path, {"seed": 0, "window": None, "kinds": ["box", "mask"]})
+    kept = {"workflow": "mine", "seed": 0, "window": None, "kinds": ["box", "mask"]}
+    assert yaml.safe_load((run.path / "config.yaml").read_text()) == read_settings(run.path) == kept
+    RunFolder(run.path, {"seed": 0, "window": None, "kinds": ["box", "mask"]}, "mine")
 
 
 def test_a_failed_first_stage_binds_to_nothing(tmp_path: Path) -> None:
@@ -24,27 +33,122 @@ def test_a_failed_first_stage_binds_to_nothing(tmp_path: Path) -> None:
         raise FileNotFoundError
 
     with pytest.raises(FileNotFoundError):
-        RunFolder(tmp_path, {"dataset": "typo"}).stage("data", fail)
-    RunFolder(tmp_path, {"dataset": "mended"}).stage("data", lambda: None)
+        RunFolder(tmp_path, {"dataset": "typo"}, "mine").stage("data", fail)
+    RunFolder(tmp_path, {"dataset": "mended"}, "mine").stage("data", lambda: None)
     with pytest.raises(ConfigError, match=r"\(dataset: 'mended' then, 'typo' now\).*delete the folder to start anew"):
-        RunFolder(tmp_path, {"dataset": "typo"})
+        RunFolder(tmp_path, {"dataset": "typo"}, "mine")
 
 
 def test_a_setting_that_came_or_went_is_another_setting(tmp_path: Path) -> None:
-    RunFolder(tmp_path, {"seed": 0}).stage("data", lambda: None)
+    finished(tmp_path, {"seed": 0})
     with pytest.raises(ConfigError, match=r"tau: None then, 0.5 now"):
-        RunFolder(tmp_path, {"seed": 0, "tau": 0.5})
+        RunFolder(tmp_path, {"seed": 0, "tau": 0.5}, "mine")
+    with pytest.raises(ConfigError, match=r"seed: 0 then, None now"):
+        RunFolder(tmp_path, {}, "mine")
+
+
+def test_another_workflow_is_named_and_not_its_settings(tmp_path: Path) -> None:
+    finished(tmp_path, {"seed": 0})
+    with pytest.raises(ConfigError, match=r"holds a run of mine.yaml, this is train.yaml. Give another --output_dir"):
+        RunFolder(tmp_path, {"seed": 0}, "train")
+
+
+def test_many_changes_are_cut_short(tmp_path: Path) -> None:
+    finished(tmp_path, {f"knob_{n}": 0 for n in range(11)})
+    with pytest.raises(ConfigError, match=r"knob_7: 0 then, 1 now; and 3 more\)"):
+        RunFolder(tmp_path, {f"knob_{n}": 1 for n in range(11)}, "mine")
+
+
+@pytest.mark.parametrize("content", ["seed: 0\ntau: 0.5\n", "[]\n", ""])
+def test_a_folder_of_an_older_labelmine_is_refused_by_name_and_left_alone(content: str, tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(content)
+    said = r"old/config.yaml was written by an older labelmine.* Give another --output_dir; the folder stays as it is"
+    with pytest.raises(ConfigError, match=said):
+        RunFolder(folder, {"seed": 0}, "mine")
+    with pytest.raises(ConfigError, match=said):
+        read_settings(folder)
+    assert (folder / "config.yaml").read_text() == content
+
+
+def test_settings_of_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"expected the output folder of a run, found no config.yaml in it"):
+        read_settings(tmp_path)
+
+
+def test_what_a_run_depends_on_is_part_of_its_settings(tmp_path: Path) -> None:
+    first = RunFolder(tmp_path, {"seed": 0}, "label")
+    first.depends_on(student_sha256="aaa")
+    first.stage("data", lambda: None)
+    again = RunFolder(tmp_path, {"seed": 0}, "label")  # the student is not known yet
+    again.depends_on(student_sha256="aaa")
+    other = RunFolder(tmp_path, {"seed": 0}, "label")
+    with pytest.raises(ConfigError, match=r"other settings \(student_sha256: 'aaa' then, 'bbb' now\)"):
+        other.depends_on(student_sha256="bbb")
+    with pytest.raises(ConfigError, match=r"seed: 0 then, 1 now"):
+        RunFolder(tmp_path, {"seed": 1}, "label")
 
 
 def test_times_of_interrupted_runs_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 2.0, 10.0, 13.5])
-    monkeypatch.setattr("labelmine.workflows.run_folder.time.perf_counter", lambda: next(clock))
+    # Not the module itself: the lock looks at its clock too.
+    monkeypatch.setattr("labelmine.run.folder.time", SimpleNamespace(perf_counter=lambda: next(clock)))
 
     def killed() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        RunFolder(tmp_path, {}).stage("train", killed)
-    run = RunFolder(tmp_path, {})
+        RunFolder(tmp_path, {}, "mine").stage("train", killed)
+    run = RunFolder(tmp_path, {}, "mine")
     run.stage("train", lambda: None)
-    assert run.seconds == RunFolder(tmp_path, {}).seconds == {"train": 5.5}
+    assert run.seconds == RunFolder(tmp_path, {}, "mine").seconds == {"train": 5.5}
+
+
+# Says that it holds the folder, and holds it until its input is closed.
+HOLDER = """
+import sys
+from pathlib import Path
+from labelmine.run.lock import lock_folder
+
+lock = lock_folder(Path(sys.argv[1]))
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that works in the folder ``run``."""
+    (tmp_path / "run").mkdir()
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_process_is_refused_and_told_who_works_there(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    host = socket.gethostname()
+    said = rf"run: another run works in this folder \(process {holder.pid} on {host}, since .*--output_dir"
+    with pytest.raises(ConfigError, match=said):
+        RunFolder(tmp_path / "run", {"seed": 0}, "mine")
+    RunFolder(tmp_path / "other", {"seed": 0}, "mine")
+
+
+def test_a_process_that_was_killed_holds_nothing(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    holder.kill()
+    holder.wait()
+    run = RunFolder(tmp_path / "run", {"seed": 0}, "mine")
+    assert json.loads((run.path / ".lock.json").read_text())["process"] == os.getpid()
+
+
+def test_a_second_run_of_the_same_process_is_no_second_process(tmp_path: Path) -> None:
+    first = RunFolder(tmp_path, {"seed": 0}, "mine")
+    first.stage("data", lambda: None)
+    assert RunFolder(tmp_path, {"seed": 0}, "mine").settings == first.settings
+
+
+def finished(folder: Path, settings: dict[str, Any]) -> None:
+    RunFolder(folder, settings, "mine").stage("data", lambda: None)

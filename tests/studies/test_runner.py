@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from labelmine.studies import runner
 from labelmine.studies.grid import Cell, Method, build_grid
-from labelmine.studies.runner import BUSY, run_cells
+from labelmine.studies.runner import BUSY, CellWork, run_cells
 
 SUPERVISED = Method(key="supervised", title="Supervised", config="train")
 MINED = Method(key="mined", title="Mined")
@@ -55,7 +55,12 @@ class Runs:
         return (self.root / cell.folder / "done").is_file()
 
     def run(self, cells: list[Cell], workers: int = 1) -> dict[Cell, str]:
-        return run_cells(cells, work, self.job, self.finished, lambda cell: f"{cell.method.key} broke", workers)
+        return run_cells(cells, self.work(), workers)
+
+    def work(self) -> CellWork[Job]:
+        return CellWork(
+            target=work, job=self.job, finished=self.finished, error=lambda cell: f"{cell.method.key} broke"
+        )
 
     def order(self) -> list[str]:
         return (self.root / "order.txt").read_text().splitlines()
@@ -116,5 +121,5 @@ def test_a_cell_that_another_process_runs_is_waited_for(
 
     lock = FileLock(first / "lock")
     lock.acquire()
-    assert run_cells(cells, work, job, runs.finished, lambda cell: "broke") == {}
+    assert run_cells(cells, replace(runs.work(), job=job)) == {}
     assert "supervised" not in {line.split()[0] for line in runs.order()}

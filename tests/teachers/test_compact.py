@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from labelmine.workflows.teacher_exam import prompted_dice
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -22,6 +21,7 @@ from labelmine.prompts import PromptGenerator, Prompts
 from labelmine.teachers import CompactTeacher, Teacher, build_compact_teacher, save_compact_teacher, seen_images
 from labelmine.teachers.compact import load_imagenet_encoder
 from labelmine.transforms import StudentView
+from labelmine.workflows.train_teacher.exam import prompted_dice
 
 SIDE = 64
 

@@ -7,8 +7,9 @@ from typing import Any
 import ignite.distributed as idist
 import pytest
 import torch
-from labelmine.workflows.parallel import MeanStatistics, agree_on_metrics, data_parallel
 from torch import nn
+
+from labelmine.training.parallel import MeanStatistics, agree_on_metrics, data_parallel
 
 
 def test_one_rank_is_left_alone() -> None:
@@ -37,7 +38,7 @@ def test_frozen_batch_normalisation_is_not_synchronised(monkeypatch: pytest.Monk
     network = Half()
     weight = network.free[1].weight
     monkeypatch.setattr(idist, "get_world_size", lambda: 2)
-    monkeypatch.setattr("labelmine.workflows.parallel.DistributedDataParallel", lambda network, **_: network)
+    monkeypatch.setattr("labelmine.training.parallel.DistributedDataParallel", lambda network, **_: network)
     assert data_parallel(network, torch.device("cuda", 0)) is network
     assert isinstance(network.free[1], nn.SyncBatchNorm)
     assert network.free[1].weight is weight, "the optimizer knows the old one"

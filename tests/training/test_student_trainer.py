@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,7 @@ from labelmine.data import ImageSet, prepare_image_set
 from labelmine.errors import ConfigError
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student
-from labelmine.transforms import BatchAugment
-from labelmine.workflows import (
+from labelmine.training import (
     PrepareStudentBatch,
     TrainingPlan,
     learning_rate_schedule,
@@ -28,6 +28,7 @@ from labelmine.workflows import (
     student_trainer,
     view_dataset,
 )
+from labelmine.transforms import BatchAugment
 from makers import Killed
 
 KEYS = ("image", "label", "weight")
@@ -181,14 +182,20 @@ def test_gold_alone_is_drawn_evenly() -> None:
 
 
 def test_mlflow_only_where_asked(images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[str] = []
-    monkeypatch.setattr(
-        "labelmine.workflows.training.MLFlowHandler", lambda tracking_uri, **_: made.append(tracking_uri)
-    )
-    evaluator: Callable[..., Any] = Engine(lambda engine, batch: None)
-    assert len(plan().trackers(tmp_path, evaluator)) == 1  # type: ignore[arg-type]
-    assert len(plan(tracking_uri="runs").trackers(tmp_path, evaluator)) == 2  # type: ignore[arg-type]
-    assert made == ["runs"]
+    seen: list[Any] = []
+
+    class Tracker:
+        def __init__(self, tracking_uri: str, output_transform: Callable[..., float]) -> None:
+            seen.append(tracking_uri)
+
+        def attach(self, engine: Engine) -> None:
+            seen.append(engine)
+
+    monkeypatch.setattr(import_module("labelmine.training.student_trainer"), "MLFlowHandler", Tracker)
+    for uri in (None, "runs"):
+        trained = plan(tracking_uri=uri), student(), *loaders(images)
+        trainer = student_trainer(*trained, max_epochs=1, folder=tmp_path / str(uri))
+    assert seen == ["runs", trainer]
 
 
 def test_the_learning_rate_falls_along_a_cosine_whatever_validation_says(images: ImageSet, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from types import FrameType
 import click
 from click.exceptions import Exit
 
-from labelmine.errors import LabelmineError
+from labelmine.run.last_word import labelmine_cause
 
 FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
 _GOES_ON = "stopped; the same command goes on where it stopped"
@@ -58,16 +58,10 @@ def one_line(error: BaseException, *, debug: bool = False) -> str:
         >>> one_line(ZeroDivisionError("division by zero"))
         'ZeroDivisionError: division by zero (run again with --debug for the traceback)'
     """
-    cause = _labelmine_cause(error)
+    cause = labelmine_cause(error)
     shown = cause or _unwrapped(error)
     text = f"{type(shown).__name__}: {' '.join(str(shown).split())}".removesuffix(": ")
     return text if cause is not None or debug else f"{text} (run again with --debug for the traceback)"
-
-
-def _labelmine_cause(error: BaseException | None) -> LabelmineError | None:
-    while error is not None and not isinstance(error, LabelmineError):
-        error = error.__cause__
-    return error
 
 
 def _unwrapped(error: BaseException) -> BaseException:

@@ -42,6 +42,6 @@ VERBS = (
     Verb("replay", "replay", positional="run_dir", seams=(TEACHER,), resumes=False),
     Verb("search-prompts", "search_prompts", positional="model_dir", seams=(TEACHER,)),
     Verb("pretrain-simclr", "pretrain_simclr"),
-    Verb("train-teacher", "train_teacher", positional="dataset_dirs", resumes=False),
+    Verb("train-teacher", "train_teacher", positional="dataset_dirs"),
     Verb("init", command="labelmine.cli.init:command"),
 )

@@ -190,9 +190,9 @@ def _window(source: Dataset, attributes: Dataset, notes: list[str]) -> int | Non
         notes.append(FUNCTION)
     attributes.VOILUTFunction = function = function if function in _VOI_FUNCTIONS else "LINEAR"
     pairs = zip(numbers(source, "WindowCenter"), numbers(source, "WindowWidth"), strict=False)
-    for index, (center, width) in enumerate(pairs):
+    for index, (centre, width) in enumerate(pairs):
         if (
-            np.isfinite(center)
+            np.isfinite(centre)
             and np.isfinite(width)
             and width >= (1 if function == "LINEAR" else np.finfo(float).tiny)
         ):

@@ -5,7 +5,7 @@ from labelmine.labelers.build import build_prompted_labeler, build_trusted_label
 from labelmine.labelers.features import FeatureMap
 from labelmine.labelers.gated import GatedLabeler
 from labelmine.labelers.prompted import PromptedLabeler
-from labelmine.labelers.recorded import RecordedLabeler
+from labelmine.labelers.recorded import RecordedLabeler, recorded_folder
 from labelmine.labelers.reference import ReferenceLabeler, Vote
 from labelmine.labelers.refusal import Reason, Refusal
 from labelmine.labelers.self_training import SelfLabeler
@@ -24,4 +24,5 @@ __all__ = [
     "Vote",
     "build_prompted_labeler",
     "build_trusted_labeler",
+    "recorded_folder",
 ]

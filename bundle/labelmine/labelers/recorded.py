@@ -26,6 +26,21 @@ from labelmine.transforms import StudentView
 logger = logging.getLogger(__name__)
 
 
+def recorded_folder(masks_dir: str | Path | None) -> Path:
+    """Return the folder of the masks, for a config: so that it is missed before images are read and a run begins.
+
+    Raises:
+        ConfigError: It was not given.
+        DataError: It is none.
+    """
+    if masks_dir is None:
+        raise ConfigError("masks_dir: expected the folder of the recorded masks; give it by --masks_dir DIR")
+    folder = Path(masks_dir).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"masks_dir: {folder} is no folder; give the folder of the masks")
+    return folder
+
+
 class RecordedLabeler(Labeler):
     """Label images with masks that are already there: a folder of files named like the images.
 
@@ -75,13 +90,11 @@ class RecordedLabeler(Labeler):
         slice_axis: int = -1,
     ) -> None:
         """Check the knobs and look the files up."""
-        if masks_dir is None:
-            raise ConfigError("masks_dir: expected the folder of the recorded masks; give it by --masks_dir DIR")
         check_number("min_score", min_score, 0, 1)
         if one_class_limit is not None:
             check_number("one_class_limit", one_class_limit, 0, 1, open_low=True, hint="or null")
         self.classes = classes or ClassMap()
-        self.masks = RecordedMasks(Path(masks_dir), self.classes, items, slice_axis)
+        self.masks = RecordedMasks(recorded_folder(masks_dir), self.classes, items, slice_axis)
         self.scores = None if scores is None else read_scores(scores)
         self.exclusive = exclusive
         self.min_score = min_score

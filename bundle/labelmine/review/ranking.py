@@ -34,10 +34,11 @@ def write_review(
     budget: int = 20,
     diversity: float = 0.5,
     folders: bool = True,
+    review_dir: str | Path | None = None,
 ) -> pd.DataFrame:
     """Rank all pseudo-labelled images by what their correction should bring, and hand the first ones out.
 
-    Writes ``labels/review.csv`` and, unless ``folders`` is off or the budget is 0, ``labels/review/``, see
+    Writes ``labels/review.csv`` and, unless ``folders`` is off or the budget is 0, the folders of
     ``write_review_folders``. Only images to mine are ranked, never one with gold.
 
     Args:
@@ -48,6 +49,7 @@ def write_review(
         budget: How many images an expert is to correct.
         diversity: See ``rank_for_review``.
         folders: Whether to write the folders too.
+        review_dir: Where these go; None: ``labels/review/``.
 
     Returns:
         The table, the image to correct first in front: ``rank`` from 1, ``id``, ``image``, ``selected``,
@@ -71,7 +73,8 @@ def write_review(
     table.to_csv(text, index=False)
     write_whole(labels / REVIEW_FILE, text.getvalue().encode())
     if folders and chosen:
-        write_review_folders(labels / REVIEW_FOLDER, _cases(chosen, images, store), images.classes.names)
+        into = labels / REVIEW_FOLDER if review_dir is None else Path(review_dir)
+        write_review_folders(into, _cases(chosen, images, store), images.classes.names)
     logger.info("%d of %d pseudo-labelled images are to be corrected, see labels/review.csv", len(chosen), len(items))
     return table
 

@@ -26,6 +26,8 @@ T = TypeVar("T")
 FIRST_RANK_STAGES = frozenset({"data", "gate", "evaluate", "write"})
 #: Changes that a refusal names; of another workflow nearly all differ.
 NAMED = 8
+#: Characters of a value that a refusal shows.
+LONGEST = 80
 
 
 class RunFolder:
@@ -109,12 +111,18 @@ class RunFolder:
         known = {key: value for key, value in earlier.items() if key in now or not key.endswith("_sha256")}
         found = list(changes(known, now))
         if found:
-            pairs = "; ".join(f"{key}: {before!r} then, {after!r} now" for key, before, after in found[:NAMED])
+            named = [f"{key}: {_short(before)} then, {_short(after)} now" for key, before, after in found[:NAMED]]
+            pairs = "; ".join(named)
             more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
             raise ConfigError(
                 f"{name} holds a run with other settings ({pairs}{more}). Give another --output_dir, the same settings "
                 "to go on, or delete the folder to start anew."
             )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def read_settings(folder: str | Path) -> dict[str, Any]:

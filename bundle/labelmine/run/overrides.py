@@ -14,9 +14,7 @@ from monai.utils import ensure_tuple
 
 from labelmine.errors import ConfigError
 from labelmine.run.config import callers, owner_on_stack
-
-#: In each config the knobs stand first; the first of these ends them.
-SECTIONS = frozenset({"imports", "initialize", "run", "finalize"})
+from labelmine.run.declared import SECTIONS
 
 
 def refuse_unknown_overrides() -> None:

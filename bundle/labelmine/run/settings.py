@@ -9,7 +9,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from labelmine.run.config import resolved
-from labelmine.run.overrides import SECTIONS
+from labelmine.run.declared import SECTIONS
 
 #: Knobs that cannot change a result, and why. A run goes on in its folder with others of these.
 NO_EFFECT = {
@@ -25,10 +25,14 @@ NO_EFFECT = {
     "grid_every": "how often it is looked at",
     "review_budget": "the ranking is written anew at each end",
     "review_diversity": "the ranking is written anew at each end",
+    "budget": "the ranking is written anew at each end",
+    "diversity": "the ranking is written anew at each end",
+    "strict": "whether a label that comes out otherwise is an error",
     "cell": "which part of a study is run",
     "methods": "cells may be added to a study",
     "fractions": "cells may be added to a study",
     "seeds": "cells may be added to a study",
+    "catalogue": "methods may be added to a study; each of its cells keeps its method's definition",
     "baseline": "the page is written anew at each end",
     "workers": "how many cells at a time",
     "threads": "how fast a cell is",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -47,6 +48,13 @@ class Method:
         """Whether its workflow begins with a student on gold alone, which cells may share."""
         return self.config in ("mine", "synthesize")
 
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What decides its students, JSON-able; the title does not."""
+        found = {"config": self.config, "overlays": self.overlays, "knobs": dict(self.knobs)}
+        definition: dict[str, Any] = json.loads(json.dumps(found, default=str))
+        return definition
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -68,6 +76,11 @@ class Cell:
     def folder(self) -> PurePosixPath:
         """Where it lies in the study's folder."""
         return PurePosixPath("cells", self.method.key, f"{self.fraction:g}", f"seed_{self.seed}")
+
+    @property
+    def definition(self) -> dict[str, dict[str, Any]]:
+        """Definitions of its method and of those that it builds on, by key."""
+        return {cell.method.key: cell.method.definition for cell in with_needs(self)}
 
     @property
     def name(self) -> str:

@@ -18,8 +18,8 @@ from labelmine.data import prepare_image_set
 from labelmine.errors import DataError
 from labelmine.synthesis import Generator, KeepKnown, NoiseProcess, deformed, frechet_distance, generator_views
 from labelmine.teachers import CompactTeacher, save_compact_teacher
-from labelmine.workflows import build_feature_network
-from labelmine.workflows.generator_training import gold_digests
+from labelmine.workflows.synthesize import build_feature_network
+from labelmine.workflows.synthesize.generator_training import gold_digests
 
 TINY: dict[str, Any] = {"image_size": 16, "channels": (32, 32), "attention": (False, False), "res_blocks": 1}
 STEPS = ["--steps", "3", "2", "--reference_steps", "7", "--repaint_steps", "4", "--repaint_resamplings", "2"]

@@ -20,7 +20,8 @@ from labelmine.labelers import GatedLabeler, Labeler, PromptedLabeler, PseudoLab
 from labelmine.networks import Student
 from labelmine.quality import agreement
 from labelmine.teachers import CompactTeacher, build_compact_teacher
-from labelmine.workflows import GateStage, student_loader, view_dataset
+from labelmine.training import student_loader, view_dataset
+from labelmine.workflows.mine.gate import GateStage
 
 SIZE = 64
 

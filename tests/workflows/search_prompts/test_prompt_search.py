@@ -13,8 +13,6 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from labelmine.workflows.prompt_search import RememberedStudent
-from labelmine.workflows.prompt_settings import ordered_kinds
 from PIL import Image
 from torch import Tensor
 
@@ -22,7 +20,17 @@ from labelmine.data import ClassMap, ImageSet, Item
 from labelmine.errors import ConfigError, DataError
 from labelmine.prompts import Prompts
 from labelmine.teachers import Teacher, TeacherMasks
-from labelmine.workflows import PromptSearch, PromptSetting, SearchSpace, default_setting, student_loader, view_dataset
+from labelmine.training import student_loader, view_dataset
+from labelmine.workflows.search_prompts import (
+    PromptSearch,
+    PromptSetting,
+    SearchedGold,
+    SearchOptions,
+    SearchSpace,
+    default_setting,
+)
+from labelmine.workflows.search_prompts.search import RememberedStudent
+from labelmine.workflows.search_prompts.settings import ordered_kinds
 
 SIDE = 64
 
@@ -92,10 +100,9 @@ def search(bright: ImageSet, tmp_path: Path) -> Callable[..., PromptSearch]:
             knobs.pop("default", DEFAULT), kinds=[["box"]], margins=[0.0, 0.25, 0.5], taus=[0.5], n_points=[3]
         )
         loader = student_loader(view_dataset(bright.items, bright, SIDE), 4, shuffle=False)
-        return PromptSearch(
-            teacher or ShyTeacher(), student or Threshold(), bright, bright.items, loader, str(tmp_path / name), space,
-            **knobs,
-        )  # fmt: skip
+        gold = SearchedGold(bright, knobs.pop("items", bright.items), loader)
+        options = SearchOptions(**knobs)
+        return PromptSearch(teacher or ShyTeacher(), student or Threshold(), gold, tmp_path / name, space, options)
 
     return make
 
@@ -217,8 +224,7 @@ def test_the_choice_of_masks_is_tried_and_put_back(search: Any, tmp_path: Path) 
 
 def test_results_of_other_images_are_not_taken_up(search: Any, tmp_path: Path, bright: ImageSet) -> None:
     search()()
-    other = search()
-    other.items = other.items[::-1]
+    other = search(items=bright.items[::-1])
     with pytest.raises(
         DataError, match=r"holds a search on other images. Give another --output_dir, or delete the file"
     ):
@@ -258,4 +264,4 @@ def test_values_that_cannot_be_tried_are_refused(knobs: dict[str, Any], message:
 
 def test_without_images_there_is_no_search(bright: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="bright: expected images with gold to search on, found none"):
-        PromptSearch(ShyTeacher(), Threshold(), bright, [], [], str(tmp_path), SearchSpace(DEFAULT))
+        PromptSearch(ShyTeacher(), Threshold(), SearchedGold(bright, [], []), tmp_path, SearchSpace(DEFAULT))

@@ -11,9 +11,10 @@ import yaml
 
 from labelmine.data import ImageSet, prepare_image_set
 from labelmine.errors import DataError
-from labelmine.workflows import images_of_run
+from labelmine.workflows.search_prompts import images_of_run
 
 SETTINGS = {
+    "workflow": "mine",
     "classes": None, "window": None, "slice_axis": -1, "seed": 0, "labeled_fraction": 1.0, "val_fraction": 0.1,
     "test_fraction": 0.1,
 }  # fmt: skip

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from labelmine.workflows.study_cell import CellJob, _clear, _examine_elsewhere, _take_over, run_cell
 
+from labelmine.data import find_images
 from labelmine.errors import DataError
 from labelmine.networks import Student
 from labelmine.studies.runner import BUSY
-from labelmine.workflows import find_images
+from labelmine.workflows.study.cell import CellJob, _clear, _examine_elsewhere, _take_over, run_cell
 
 
 def job(folder: Path, **kwargs: object) -> CellJob:

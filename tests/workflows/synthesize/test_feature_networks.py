@@ -7,12 +7,11 @@ from urllib.error import URLError
 import pytest
 import torch
 import torchvision
-from labelmine.workflows.feature_networks import FeatureNetwork
 from torch import Tensor, nn
 
 from labelmine.errors import WeightsError
 from labelmine.teachers import CompactTeacher, build_compact_teacher, save_compact_teacher
-from labelmine.workflows import build_feature_network
+from labelmine.workflows.synthesize import FeatureNetwork, build_feature_network
 
 
 class Recorder(nn.Module):

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
-import yaml
 from ignite.engine import Engine, Events
-from labelmine.workflows.feature_networks import FeatureNetwork
-from labelmine.workflows.generator_training import GENERATOR_FILE, _explain, draw, gold_digests
 from monai.engines import SupervisedTrainer
 from PIL import Image
 from torch import Tensor, nn
 
-from labelmine.bundle import bundle_root
 from labelmine.data import ClassMap, ImageSet, Item, prepare_image_set
 from labelmine.errors import ConfigError, DataError
+from labelmine.run.files import GENERATOR_FILE
+from labelmine.run.knobs import GoldKnobs
 from labelmine.synthesis import Generator
-from labelmine.workflows import generator_loader, generator_trainer, kinds_of, new_generator
+from labelmine.training.task import TaskKnobs
+from labelmine.workflows.synthesize import FeatureNetwork, SynthesizeKnobs
+from labelmine.workflows.synthesize.generator_training import (
+    _explain,
+    generator_loader,
+    generator_trainer,
+    gold_digests,
+    kinds_of,
+    new_generator,
+)
+from labelmine.workflows.synthesize.knobs import GeneratorKnobs
+from labelmine.workflows.synthesize.sample_grid import draw
+from makers import knobs_of
 
 SMALL: dict[str, Any] = {
-    "class_names": ["lesion"], "image_size": 16, "channels": (32, 32), "attention": (False, True), "res_blocks": 1,
+    "generator_size": 16, "channels": [32, 32], "attention": [False, True], "res_blocks": 1, "bfloat16": False,
+    "generator_epochs": 3, "generator_steps": 2, "generator_batch_size": 2, "generator_ema": 0.5,
+    "generator_learning_rate": 1.0e-3, "grid_every": 0, "device": "cpu",
 }  # fmt: skip
 COLOURS = FeatureNetwork("mean colours", lambda images: images.mean((-2, -1)))
 
@@ -46,15 +58,27 @@ def speaking(network: Generator) -> Generator:
     return network
 
 
-def training(images: ImageSet, folder: Path, network: Generator | None = None, **knobs: Any) -> SupervisedTrainer:
+def small(**knobs: Any) -> SynthesizeKnobs:
     """Three epochs of two batches of two."""
-    network = network or new_generator(0, "cpu", **SMALL)
-    loader = generator_loader(images, network, batch_size=2, steps=2)
-    given: dict[str, Any] = {
-        "kinds": {}, "max_epochs": 3, "ema_decay": 0.5, "grid_every": 0,
-        "optimizer": partial(torch.optim.AdamW, lr=1e-3), **knobs,
-    }  # fmt: skip
-    return generator_trainer(network, loader, images, folder=str(folder), **given)
+    found: SynthesizeKnobs = knobs_of("synthesize", **{**SMALL, **knobs})
+    return found
+
+
+def untrained(images: ImageSet, **knobs: Any) -> Generator:
+    return new_generator(small(**knobs), images)
+
+
+def training(
+    images: ImageSet,
+    folder: Path,
+    network: Generator | None = None,
+    kinds: Mapping[str, int] | None = None,
+    **changes: Any,
+) -> SupervisedTrainer:
+    knobs = small(**changes)
+    network = network or new_generator(knobs, images)
+    loader = generator_loader(images, network, knobs.generator_batch_size, knobs.generator_steps)
+    return generator_trainer(network, loader, images, kinds or {}, knobs, folder)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +110,7 @@ def test_a_killed_training_ends_with_the_same_file(images: ImageSet, tmp_path: P
         broken.run()
     assert not (tmp_path / GENERATOR_FILE).exists()
     # Another start, which the checkpoint must replace altogether.
-    training(images, tmp_path, new_generator(5, "cpu", **SMALL)).run()
+    training(images, tmp_path, untrained(images, seed=5)).run()
     assert (tmp_path / GENERATOR_FILE).read_bytes() == (whole / GENERATOR_FILE).read_bytes()
     curves = [pd.read_csv(folder / "history.csv").drop(columns="seconds") for folder in (tmp_path, whole)]
     assert curves[0]["epoch"].tolist() == [1, 2, 3]
@@ -94,7 +118,7 @@ def test_a_killed_training_ends_with_the_same_file(images: ImageSet, tmp_path: P
 
 
 def test_another_seed_trains_another_generator(images: ImageSet, tmp_path: Path, whole: Path) -> None:
-    training(images, tmp_path, seed=1).run()
+    training(images, tmp_path, untrained(images), seed=1).run()
     other, first = (Generator.load(folder / GENERATOR_FILE)[0] for folder in (tmp_path, whole))
     assert any(not torch.equal(a, b) for a, b in zip(other.parameters(), first.parameters(), strict=True))
 
@@ -104,19 +128,21 @@ def test_the_file_says_on_which_gold_it_was_trained(images: ImageSet, whole: Pat
     digests = [hashlib.sha256(Path(item["image"]).read_bytes()).hexdigest()[:16] for item in images.train]
     assert told["trained_on"] == sorted(digests) == gold_digests(images)
     assert len(told["trained_on"]) == 16
-    assert (told["epochs"], told["seed"], told["class_names"]) == (3, 0, ["lesion"])
+    assert (told["epochs"], told["seed"], told["class_names"]) == (3, 0, ["foreground"])
 
 
-def test_two_batches_make_one_step_of_their_mean_gradient(images: ImageSet, tmp_path: Path) -> None:
-    network = speaking(new_generator(0, "cpu", **SMALL))
+def test_two_batches_make_one_step_of_their_mean_gradient(
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.optim, "AdamW", torch.optim.SGD)  # its step tells a gradient's size
+    network = speaking(untrained(images))
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    trainer = training(images, tmp_path, network, max_epochs=1, accumulation_steps=2,
-                       optimizer=partial(torch.optim.SGD, lr=0.1))  # fmt: skip
+    trainer = training(images, tmp_path, network, generator_epochs=1, accumulation_steps=2, generator_learning_rate=0.1)
     batches, rates = heard(trainer)
     trainer.run()
     assert len(batches) == 2
     (rate,) = rates
-    twin = speaking(new_generator(0, "cpu", **SMALL))
+    twin = speaking(untrained(images))
     losses = [nn.functional.mse_loss(twin(noisy, told["times"]), target) for noisy, target, _, told in batches]
     gradients = torch.autograd.grad(torch.stack(losses).mean(), list(twin.parameters()))
     expected = [weight - rate * gradient for weight, gradient in zip(before, gradients, strict=True)]
@@ -126,10 +152,12 @@ def test_two_batches_make_one_step_of_their_mean_gradient(images: ImageSet, tmp_
 
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_the_average_moves_once_a_step(images: ImageSet, tmp_path: Path, accumulation: int) -> None:
-    network = speaking(new_generator(0, "cpu", **SMALL))
+    network = speaking(untrained(images))
     weight = next(network.parameters())
     average = weight.detach().clone()
-    trainer = training(images, tmp_path, network, max_epochs=2, accumulation_steps=accumulation, ema_decay=0.9)
+    trainer = training(
+        images, tmp_path, network, generator_epochs=2, accumulation_steps=accumulation, generator_ema=0.9
+    )
     steps: list[Tensor] = []
     trainer.optimizer.register_step_post_hook(lambda *_: steps.append(weight.detach().clone()))
     trainer.run()
@@ -155,10 +183,9 @@ def heard(trainer: SupervisedTrainer) -> tuple[list[Any], list[float]]:
 
 
 def test_the_learning_rate_warms_up_and_falls(images: ImageSet, tmp_path: Path) -> None:
-    network = new_generator(0, "cpu", **SMALL)
-    loader = generator_loader(images, network, batch_size=1, steps=20)
-    trainer = generator_trainer(network, loader, images, {}, partial(torch.optim.AdamW, lr=1e-2), 2, str(tmp_path),
-                                grid_every=0)  # fmt: skip
+    trainer = training(
+        images, tmp_path, generator_learning_rate=1.0e-2, generator_epochs=2, generator_steps=20, generator_batch_size=1
+    )
     _, rates = heard(trainer)
     trainer.run()
     assert len(rates) == 40
@@ -180,9 +207,9 @@ def test_grids_are_drawn_every_few_epochs_and_at_the_end(
 
 
 def test_grids_of_a_generator_that_is_told_masks_and_kinds(images: ImageSet, tmp_path: Path) -> None:
-    network = new_generator(0, "cpu", **SMALL, content="images_on_masks", clusters=2)
+    network = untrained(images, content="images_on_masks", clusters=2)
     kinds = {item["id"]: number % 2 for number, item in enumerate(images.train)}
-    training(images, tmp_path, network, kinds=kinds, grid_every=1, max_epochs=1).run()
+    training(images, tmp_path, network, kinds, grid_every=1, generator_epochs=1).run()
     with Image.open(tmp_path / "samples" / "epoch_0001.png") as grid:
         assert grid.size == (8 * 17 + 1, 2 * 17 + 1)
         assert (255, 212, 0) in {colour for _, colour in grid.convert("RGB").getcolors(grid.width * grid.height)}
@@ -200,11 +227,10 @@ def test_too_little_memory_is_explained(images: ImageSet, tmp_path: Path, error:
 def test_the_knobs_that_save_memory_are_the_generators_own() -> None:
     with pytest.raises(ConfigError, match=r"^out of memory") as caught:
         _explain(Engine(lambda *_: None), torch.OutOfMemoryError("CUDA out of memory."))
-    config = yaml.safe_load((bundle_root() / "configs" / "synthesize.yaml").read_text())
-    reaching = set(re.findall(r"@(\w+)", str(config["generator"])))
+    own = set(GeneratorKnobs.model_fields) - set(TaskKnobs.model_fields) - set(GoldKnobs.model_fields)
     named = set(re.findall(r"--(\w+)", str(caught.value)))
     assert named
-    assert named <= reaching & set(config)
+    assert named <= own
 
 
 def test_other_errors_stay_what_they_are(images: ImageSet, tmp_path: Path) -> None:
@@ -218,14 +244,14 @@ def failing(images: ImageSet, folder: Path, error: Exception) -> SupervisedTrain
     def forward(*_: Any, **__: Any) -> Tensor:
         raise error
 
-    network = new_generator(0, "cpu", **SMALL)
+    network = untrained(images)
     trainer = training(images, folder, network)
     network.forward = forward  # type: ignore[method-assign]
     return trainer
 
 
 def test_an_epoch_has_as_many_batches_as_asked(images: ImageSet) -> None:
-    batches = list(generator_loader(images, new_generator(0, "cpu", **SMALL), batch_size=3, steps=7))
+    batches = list(generator_loader(images, untrained(images), batch_size=3, steps=7))
     assert len(batches) == 7
     assert {tuple(batch["image"].shape) for batch in batches} == {(3, 3, 16, 16)}
     assert {tuple(batch["label"].shape) for batch in batches} == {(3, 1, 16, 16)}
@@ -234,16 +260,15 @@ def test_an_epoch_has_as_many_batches_as_asked(images: ImageSet) -> None:
 
 def test_a_class_without_gold_is_refused_where_masks_are_made(images: ImageSet) -> None:
     two = replace(images, classes=ClassMap(("lesion", "stone"), (255, 7)))
-    knobs = {**SMALL, "class_names": ["lesion", "stone"]}
     with pytest.raises(DataError, match="no gold training image shows stone at this size"):
-        generator_loader(two, new_generator(0, "cpu", **knobs), 2, 1)
-    assert len(generator_loader(two, new_generator(0, "cpu", **knobs, content="images"), 2, 1)) == 1
+        generator_loader(two, untrained(two), 2, 1)
+    assert len(generator_loader(two, untrained(two, content="images"), 2, 1)) == 1
 
 
 def test_too_few_gold_images_are_refused(images: ImageSet) -> None:
     few = replace(images, items=images.train[:15])
     with pytest.raises(DataError, match="15 gold images to train on, expected 16 or more"):
-        generator_loader(few, new_generator(0, "cpu", **SMALL), 2, 1)
+        generator_loader(few, untrained(images), 2, 1)
 
 
 def test_kinds_tell_images_apart_that_differ(tmp_path: Path) -> None:
@@ -267,8 +292,8 @@ def test_kinds_that_nobody_asked_for_are_none(images: ImageSet) -> None:
         kinds_of(images, 16, COLOURS, 5)
 
 
-def test_the_same_seed_starts_and_draws_the_same() -> None:
-    first, again, other = (new_generator(seed, "cpu", **SMALL) for seed in (3, 3, 4))
+def test_the_same_seed_starts_and_draws_the_same(images: ImageSet) -> None:
+    first, again, other = (untrained(images, seed=seed) for seed in (3, 3, 4))
     weights = [network.network.state_dict()["conv_in.conv.weight"] for network in (first, again, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
@@ -281,4 +306,4 @@ def test_the_same_seed_starts_and_draws_the_same() -> None:
 def test_several_ranks_are_refused(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ignite.distributed.get_world_size", lambda: 2)
     with pytest.raises(ConfigError, match=r"one device: leave out torchrun and multi_gpu.yaml"):
-        generator_loader(images, new_generator(0, "cpu", **SMALL), 4, 2)
+        generator_loader(images, untrained(images), 4, 2)

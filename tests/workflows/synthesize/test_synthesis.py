@@ -10,17 +10,22 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from labelmine.workflows.feature_networks import FeatureNetwork
-from labelmine.workflows.generator_training import gold_digests
-from labelmine.workflows.synthesis import _drawn, _lesion, admitted_items, made_items
 from PIL import Image
 from torch import Tensor, nn
 
 from labelmine.data import ClassMap, ImageSet, Item, prepare_image_set
 from labelmine.errors import ConfigError, DataError
 from labelmine.labelers.prediction import predict
-from labelmine.synthesis import Generator, Recipe
-from labelmine.workflows import AdmissionStage, CandidateStage, mixed_items
+from labelmine.synthesis import Generator
+from labelmine.teachers import CompactTeacher
+from labelmine.training import TrainingTask, adam_plan
+from labelmine.transforms import flips_and_turns
+from labelmine.workflows.synthesize import FeatureNetwork, Synthesis, SynthesizeKnobs
+from labelmine.workflows.synthesize.admission import AdmissionStage, _drawn, _lesion
+from labelmine.workflows.synthesize.candidates import CandidateStage
+from labelmine.workflows.synthesize.generator_training import gold_digests
+from labelmine.workflows.synthesize.made_items import admitted_items, made_items
+from makers import knobs_of
 
 SIDE = 16
 FEATURES = FeatureNetwork("pixels", lambda images: F.adaptive_avg_pool2d(images, 4).flatten(1))
@@ -44,13 +49,20 @@ def generator_file(tmp_path_factory: pytest.TempPathFactory, images: ImageSet) -
     return str(path)
 
 
+def task_of(folder: Path, images: ImageSet, **knobs: Any) -> TrainingTask[SynthesizeKnobs]:
+    small = {"generator_size": SIDE, "image_size": 32, "bfloat16": False, "device": "cpu"}
+    task = TrainingTask[SynthesizeKnobs](knobs_of("synthesize", output_dir=str(folder), **{**small, **knobs}))
+    task.images = images
+    return task
+
+
 def stage(folder: Path, file: str, images: ImageSet, count: int, image_size: int = SIDE) -> CandidateStage:
-    recipe = Recipe(count=count, steps=1, batch_size=4, opening=0)
-    return CandidateStage(str(folder), file, images, recipe, image_size, {})
+    quick = {"sampling_steps": 1, "generator_batch_size": 4, "opening": 0}
+    return CandidateStage(task_of(folder, images, count=count, generator_size=image_size, **quick), Path(file), {})
 
 
-def admission(folder: Path, images: ImageSet, **knobs: Any) -> AdmissionStage:
-    return AdmissionStage(str(folder), images, None, None, FEATURES, SIDE, 32, **knobs)
+def admission(folder: Path, images: ImageSet) -> AdmissionStage:
+    return AdmissionStage(task_of(folder, images), None, None, FEATURES)
 
 
 def made_folder(folder: Path, pictures: list[np.ndarray]) -> None:
@@ -133,10 +145,38 @@ def test_the_listing_finds_every_file_from_its_own_folder(tmp_path: Path, images
     assert (made["id"], made["image"], made["label"]) == ("synthetic_00000", "images/synthetic_00000.png", "")
 
 
-def test_made_pairs_train_beside_the_gold(tmp_path: Path, images: ImageSet) -> None:
-    table = pd.DataFrame({"id": ["001", "002", "003"], "accepted": [1, 0, 1], "agreement": [0.9, 0.1, 0.8]})
-    table.to_csv(tmp_path / "candidates.csv", index=False)
-    mixed = mixed_items(images, str(tmp_path))
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What would be trained."""
+    found: list[dict[str, Any]] = []
+
+    def train(task: Any, stage: str, plan: Any, network: Any, items: list[Item], **how: Any) -> None:
+        found.append({"stage": stage, "plan": plan, "items": items, **how})
+
+    monkeypatch.setattr(TrainingTask, "train", train)
+    monkeypatch.setattr(TrainingTask, "new_student", lambda task: None)
+    return found
+
+
+def synthesis(folder: Path, images: ImageSet, **knobs: Any) -> Synthesis:
+    task = task_of(folder, images, **knobs)
+    return Synthesis(task, CompactTeacher(64), FEATURES, adam_plan(task.knobs, task.exclusive, flips_and_turns()))
+
+
+def list_candidates(folder: Path, **columns: list[Any]) -> None:
+    pd.DataFrame({"id": ["001", "002", "003"], **columns}).to_csv(folder / "candidates.csv", index=False)
+
+
+def test_made_pairs_train_beside_the_gold(tmp_path: Path, images: ImageSet, trained: list[dict[str, Any]]) -> None:
+    list_candidates(tmp_path, accepted=[1, 0, 1], agreement=[0.9, 0.1, 0.8])
+    made = synthesis(tmp_path, images, gold_share=0.25)
+    made.train_supervised()
+    made.train_mixed()
+    alone, beside = trained
+    assert (alone["stage"], alone["items"], beside["stage"]) == ("supervised", images.train, "mixed")
+    assert (beside["gold_share"], "gold_share" in alone) == (0.25, False)
+    assert alone["plan"] is beside["plan"]
+    mixed = beside["items"]
     assert mixed[:16] == images.train
     assert [(item["id"], item["group"], item["split"]) for item in mixed[16:]] == [
         ("001", "001", "train"),
@@ -145,6 +185,29 @@ def test_made_pairs_train_beside_the_gold(tmp_path: Path, images: ImageSet) -> N
     assert mixed[16]["label"] == str(tmp_path / "masks" / "001.png")
     assert all(item["made"] for item in mixed[16:])
     assert "label" not in made_items(tmp_path, ["001"], masks=False)[0]
+
+
+def test_without_admitted_pairs_no_second_student_is_trained(
+    tmp_path: Path, images: ImageSet, trained: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    list_candidates(tmp_path, accepted=[0, 0, 0], agreement=[0.2, 0.1, 0.3])
+    synthesis(tmp_path, images).train_mixed()
+    assert trained == []
+    assert "no made image was admitted, so there is nothing to train on: look at report/rejected.png" in caplog.text
+
+
+def test_images_without_masks_train_no_student(tmp_path: Path, images: ImageSet, trained: list[dict[str, Any]]) -> None:
+    list_candidates(tmp_path, accepted=[1, 1, 0])
+    made = synthesis(tmp_path, images, content="images")
+    made.train_supervised()
+    made.train_mixed()
+    assert trained == []
+    assert made.teacher is None
+
+
+def test_knobs_that_nothing_is_sampled_with_stop_before_the_first_training(tmp_path: Path, images: ImageSet) -> None:
+    with pytest.raises(ConfigError, match=r"sampling_steps: expected a number from 1 to 1000\. Got: 2000"):
+        synthesis(tmp_path, images, sampling_steps=2000)
 
 
 @pytest.mark.parametrize(("top", "left"), [(8, 10), (0, 0), (14, 17)])

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from labelmine.workflows.teacher_exam import exam_samples, prompted_dice
-from labelmine.workflows.teacher_training import (
-    PrepareSimulatedPrompts,
-    PromptedForward,
-    TeacherSets,
-    balanced_sampler,
-    finish_teacher,
-    load_teacher_sets,
-    parameter_groups,
-    start_compact_teacher,
-)
-from monai.transforms import Compose, RandFlipd
+from monai.transforms import RandFlipd
 from torch import Tensor
 
-from labelmine.data import LoadItem
 from labelmine.errors import ConfigError, DataError
 from labelmine.losses import PromptableLoss
 from labelmine.prompts import PromptSimulator
 from labelmine.teachers import CompactTeacher, build_compact_teacher, save_compact_teacher
 from labelmine.teachers.decoding import _resize_matrix
-from labelmine.transforms import BatchAugment, StudentView
+from labelmine.transforms import BatchAugment
+from labelmine.workflows.train_teacher import TeacherTraining, start_compact_teacher
+from labelmine.workflows.train_teacher.exam import exam_samples, prompted_dice
+from labelmine.workflows.train_teacher.prompted_forward import PrepareSimulatedPrompts, PromptedForward
+from labelmine.workflows.train_teacher.start import parameter_groups
+from labelmine.workflows.train_teacher.teacher_sets import balanced_sampler, load_teacher_sets
+from makers import knobs_of, metrics_of
 
 SIDE = 64
 
@@ -122,7 +117,7 @@ def test_sets_that_cannot_teach_are_refused(phantom_folder: Callable[..., Path],
 
 def test_training_goes_on_from_an_earlier_teacher(tmp_path: Path) -> None:
     file = save_compact_teacher(CompactTeacher(SIDE), tmp_path / "earlier.safetensors", seen_before=["a" * 16])
-    teacher = start_compact_teacher(start_from=str(file))
+    teacher = start_compact_teacher(initial_teacher=str(file))
     assert teacher.image_size == SIDE
     assert all(p.requires_grad for p in teacher.parameters())
     assert teacher.trained_on == {"a" * 16}
@@ -135,17 +130,28 @@ def test_parameter_groups_hold_every_weight_once() -> None:
     assert len(pretrained) + len(new) == len(list(teacher.parameters()))
 
 
+def ended(out: Path, *dataset_dirs: Path | str, **knobs: Any) -> dict[str, Any]:
+    """Let a teacher that learnt nothing come to the end of its training, and return what is said of it."""
+    given = {"dataset_dirs": [str(folder) for folder in dataset_dirs], "output_dir": str(out), "image_size": SIDE}
+    torch.manual_seed(0)
+    made = knobs_of("train_teacher", **given, phantom_count=2, device="cpu", **knobs)
+    TeacherTraining(made, CompactTeacher(SIDE), BatchAugment([])).write()
+    return metrics_of(out)
+
+
 def test_end_writes_the_teacher_its_digests_and_its_marks(phantom_folder: Callable[..., Path], tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    sets = load_teacher_sets([str(phantom_folder(3)), "phantom"], str(out), phantom_count=2, phantom_size=32)
-    samples = [{k: v[0] for k, v in batch().items()}]
-    metrics = finish_teacher(CompactTeacher(SIDE), sets, str(out), samples, {"epochs": 1})
+    out, sets = tmp_path / "out", (phantom_folder(3), "phantom")
+    exam = phantom_folder(2, labeled=1, name="exam")
+    metrics = ended(out, *sets, exam_dir=str(exam), max_epochs=7, steps_per_epoch=3, learning_rate=0.125, seed=4)
     assert metrics["n_images"] == 3 + 2
     assert metrics["exam"]["dice"]["n"] == 1
-    assert json.loads((out / "metrics.json").read_text()) == metrics
+    assert set(metrics["seconds"]) == {"data"}
+    recipe = {"seed": 4, "batch_size": 12, "image_size": SIDE, "learning_rate": 0.125, "optimizer_steps": 21}
+    assert metrics["recipe"] == {**recipe, "exam_jitter": 0.12}
     # Made images name nothing that could be examined.
-    assert len(build_compact_teacher(str(out / "teacher.safetensors")).trained_on) == 3
-    assert finish_teacher(CompactTeacher(SIDE), TeacherSets([], [], sets.classes), str(out), None, {})["exam"] is None
+    digests = {hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in (sets[0] / "images").iterdir()}
+    assert build_compact_teacher(str(out / "teacher.safetensors")).trained_on == digests
+    assert ended(tmp_path / "no_exam", *sets)["exam"] is None
 
 
 def test_exam_reads_labelled_images_one_by_one(phantom_folder: Callable[..., Path]) -> None:
@@ -157,11 +163,27 @@ def test_exam_reads_labelled_images_one_by_one(phantom_folder: Callable[..., Pat
 
 def test_the_exam_jitters_as_asked(phantom_folder: Callable[..., Path], tmp_path: Path) -> None:
     folder = phantom_folder(4)
-    sets = load_teacher_sets([str(folder)], str(tmp_path))
-    view = Compose([LoadItem(sets.classes), StudentView(SIDE)])
-    boxes = []
-    for jitter in (0.0, 0.3):
-        exam = exam_samples(str(folder), view)
-        metrics = finish_teacher(CompactTeacher(SIDE), sets, str(tmp_path), exam, {}, jitter)
-        boxes.append(metrics["exam"]["box_dice"]["mean"])
-    assert boxes[0] > boxes[1]
+    exact, jittered = (
+        ended(tmp_path / str(jitter), folder, exam_dir=str(folder), exam_jitter=jitter)["exam"]["box_dice"]["mean"]
+        for jitter in (0.0, 0.3)
+    )
+    assert exact > jittered
+
+
+def test_the_rate_follows_one_cycle_over_all_steps(phantom_folder: Callable[..., Path], tmp_path: Path) -> None:
+    given = {"dataset_dirs": [str(phantom_folder(4))], "output_dir": str(tmp_path / "out"), "image_size": SIDE}
+    quick = {"max_epochs": 2, "steps_per_epoch": 4, "batch_size": 4, "bfloat16": False, "device": "cpu"}
+    knobs = knobs_of("train_teacher", **given, **quick, learning_rate=0.004, encoder_learning_rate=0.001)
+    trainer = TeacherTraining(knobs, CompactTeacher(SIDE), BatchAugment([])).trainer
+    rates: list[tuple[float, ...]] = []
+    trainer.optimizer.register_step_pre_hook(
+        lambda *_: rates.append(tuple(group["lr"] for group in trainer.optimizer.param_groups))
+    )
+    trainer.run()
+    encoder, others = zip(*rates, strict=True)
+    assert len(rates) == 8
+    assert (max(encoder), max(others)) == pytest.approx((0.001, 0.004), rel=0.1)
+    assert others == pytest.approx([4 * rate for rate in encoder])
+    assert 0 < others.index(max(others)) < 7
+    assert others[-1] < 0.1 * max(others)
+    assert (tmp_path / "out" / "checkpoint.pt").is_file()

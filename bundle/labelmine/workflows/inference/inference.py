@@ -38,9 +38,10 @@ class Inference:
     """
 
     def __init__(self, task: StudentTask[InferenceKnobs], teacher: Teacher | None = None) -> None:
-        """Keep what is needed; nothing is read yet."""
+        """Load the student, so that a missing one is said before images are read."""
         self.task = task
         self.teacher = teacher
+        self.exclusive = task.exclusive
 
     @cached_property
     def store(self) -> LabelStore:
@@ -69,7 +70,7 @@ class Inference:
         """Refines what the student finds."""
         if self.teacher is None:
             return None
-        return build_prompted_labeler(self.teacher, self.task.knobs, self.task.exclusive)
+        return build_prompted_labeler(self.teacher, self.task.knobs, self.exclusive)
 
     def inferer(self) -> StudentInferer:
         """Return how the student is applied to a batch."""

@@ -19,9 +19,10 @@ from torch import Tensor
 from labelmine.data import ImageSet, prepare_image_set
 from labelmine.evaluation import write_metrics
 from labelmine.pretrain import PartnerContrast, RandomViews, SimCLR, partner_similarities
+from labelmine.pretrain.contrast import LOWEST_TEMPERATURE
 from labelmine.run.files import ENCODER_FILE, HISTORY_FILE, METRICS_FILE
 from labelmine.run.folder import RunFolder
-from labelmine.run.knobs import EncoderKnobs, NotNegative, Positive, Share, SplitKnobs
+from labelmine.run.knobs import EncoderKnobs, NotNegative, Share, SplitKnobs
 from labelmine.teachers.build import image_digest
 from labelmine.training import TrainerParts, equip, new_trainer
 from labelmine.workflows.pretrain_simclr.batches import PreparePartners, pretraining_items, pretraining_loader
@@ -39,7 +40,7 @@ class PretrainKnobs(SplitKnobs, EncoderKnobs):
 
     warmup_epochs: NotNegative
     weight_decay: Annotated[float, Ge(0)]
-    temperature: Positive
+    temperature: Annotated[float, Ge(LOWEST_TEMPERATURE)]
     min_area: Annotated[float, Interval(gt=0, le=1)]
     rotation: Annotated[float, Interval(ge=0, le=180)]
     colour_jitter: Share

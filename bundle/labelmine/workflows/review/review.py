@@ -30,12 +30,13 @@ class ReviewKnobs(RunKnobs, ImageKnobs):
 
 
 class Review:
-    """Writes ``labels/review.csv`` and ``labels/review/`` of the labelled run.
+    """Writes ``labels/review.csv`` of the labelled run, and the folders of annotation tools into ``output_dir``.
 
     Args:
         knobs: Of the workflow.
 
     Raises:
+        WeightsError: No student.
         DataError: The folder holds no labels.
     """
 
@@ -44,7 +45,13 @@ class Review:
         self.knobs = knobs
         self.model = (bundle_root() / "models" if knobs.model_dir is None else Path(knobs.model_dir)).expanduser()
         self.labelled = self.model if knobs.labels_dir is None else Path(knobs.labels_dir).expanduser()
-        # Only opened, so that a folder without labels is refused before anything is written.
+        # Both are only opened, so that what is missing is said before anything is written.
+        self.predictor = Predictor.load(self.model / MODEL_FILE, knobs.device)
+        if not (self.labelled / LABELS_FOLDER).is_dir():
+            raise DataError(
+                f"{self.labelled.name}: has no {LABELS_FOLDER}/; give --labels_dir the output folder of a mine.yaml or "
+                "label.yaml run"
+            )
         self.classes = LabelStore.existing(self.labelled / LABELS_FOLDER, knobs.slice_axis).classes
         own = self.labelled / LABELS_FOLDER / REVIEW_FOLDER
         self.folder = RunFolder(own if knobs.output_dir is None else knobs.output_dir, knobs.settings, knobs.workflow)
@@ -70,8 +77,9 @@ class Review:
         )
         images.items[:] = _as_in_run(images.items, self.labelled / SPLIT_FILE)
         store = LabelStore(self.labelled / LABELS_FOLDER, images.classes, images.root, knobs.slice_axis)
-        predictor = Predictor.load(self.model / MODEL_FILE, knobs.device)
-        table = write_review(self.labelled, images, store, predictor, knobs.budget, knobs.diversity)
+        table = write_review(
+            self.labelled, images, store, self.predictor, knobs.budget, knobs.diversity, review_dir=self.folder.path
+        )
         if table.empty:
             raise DataError(
                 f"{images.name}: no image of it has a pseudo label in {self.labelled.name}; was it labelled?"

@@ -20,6 +20,7 @@ from labelmine.run.folder import RunFolder
 from labelmine.studies.grid import PRETRAINING, SUPERVISED, Cell, Method, build_grid, read_methods, with_needs
 from labelmine.studies.runner import CellWork, run_cells
 from labelmine.workflows.study.cell import CELL_FILE, ERROR_FILE, CellJob, run_cell
+from labelmine.workflows.study.definitions import refuse_changed_methods
 from labelmine.workflows.study.images import StudyImages
 from labelmine.workflows.study.knobs import StudyKnobs
 
@@ -63,7 +64,8 @@ class Study:
         knobs: Of the workflow.
 
     Raises:
-        ConfigError: A knob that no method's workflow has, or no ``steps_per_epoch``.
+        ConfigError: A knob that no method's workflow has, no ``steps_per_epoch``, or finished cells of a method that
+            was another then.
     """
 
     def __init__(self, knobs: StudyKnobs) -> None:
@@ -81,6 +83,7 @@ class Study:
             raise ConfigError(
                 "steps_per_epoch: a study compares students of equally many steps; give a number of batches."
             )
+        refuse_changed_methods(self.run.path, self.cells)
 
     def prepare(self) -> None:
         """Check the images, write the splits and the numbered cells; processes that start together take turns."""
@@ -150,7 +153,12 @@ class Study:
             config=method.config,
             config_files=files,
             knobs=self._knobs(cell, files),
-            facts={"method": method.key, "fraction": cell.fraction, "seed": cell.seed},
+            facts={
+                "method": method.key,
+                "definition": cell.definition,
+                "fraction": cell.fraction,
+                "seed": cell.seed,
+            },
             supervised=self.folder(supervised) if supervised else None,
             generator=self._maker(cell),
             external=self.images.external,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from labelmine.errors import DataError
-from labelmine.workflows import Examination, find_images
+from labelmine.workflows.evaluate import Evaluation, EvaluationTask
+from makers import knobs_of, metrics_of
 
 NAMES = ("scan", "scan.a", "img[1]", "img1")
 
@@ -30,15 +31,21 @@ def gold(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def examine(dataset: Path, masks: Path, out: Path) -> None:
+    knobs = knobs_of("evaluate", dataset_dir=str(dataset), masks_dir=str(masks), output_dir=str(out))
+    Evaluation(EvaluationTask(knobs)).examine()
+
+
 def test_gold_against_itself_scores_1(gold: Path, tmp_path: Path) -> None:
-    images = find_images(str(gold), str(tmp_path / "out"))
-    Examination(str(tmp_path / "out"), images, masks_dir=str(gold / "masks"))()
-    dice = json.loads((tmp_path / "out" / "metrics.json").read_text())["masks"]["dice"]
+    examine(gold, gold / "masks", tmp_path / "out")
+    dice = metrics_of(tmp_path / "out")["masks"]["dice"]
     assert (dice["n"], dice["mean"]) == (4, 1.0)
 
 
 def test_a_mask_of_a_like_name_takes_no_other_s_place(gold: Path, tmp_path: Path) -> None:
-    images = find_images(str(gold), str(tmp_path / "out"))
-    (gold / "masks" / "scan.png").rename(tmp_path / "aside.png")
+    answers = tmp_path / "answers"
+    shutil.copytree(gold / "masks", answers)
+    (answers / "scan.png").unlink()
     with pytest.raises(DataError, match="masks_dir: no mask of the image 'scan': give each image with gold a mask"):
-        Examination(str(tmp_path / "out"), images, masks_dir=str(gold / "masks"))()
+        examine(gold, answers, tmp_path / "out")
+    assert not (tmp_path / "out" / "metrics.json").exists()
