@@ -57,11 +57,13 @@ def test_a_set_that_can_be_mined(
     assert metrics_of(tmp_path / "out")["dataset"] == "other"
     assert metrics_of(tmp_path / "out")["estimate"] is None
     assert "torn" not in (tmp_path / "out" / "quarantine.csv").read_text()
+    assert "all images have gold: --labeled_fraction 0.1" in page_of(tmp_path / "out")
 
 
 def test_phantoms_are_examined_where_no_set_is_given(tmp_path: Path, teacher_file: str, run_config: Any) -> None:
     run_config("doctor", output_dir=str(tmp_path), teacher_weights=teacher_file, estimate=False, device="cpu")
     assert metrics_of(tmp_path)["n_images"] == 160
+    assert "80 without a mask would be mined" in page_of(tmp_path)
 
 
 def levels(dataset: Path) -> None:

@@ -107,6 +107,8 @@ class Examination:
             counts = [len(part) for part in (self.images.train, self.images.val, self.images.test)]
             told = "{} would train, {} validate, {} test".format(*counts)
             lines.append(f"{told}, {len(self.images.unlabeled)} without a mask would be mined")
+            if not self.images.unlabeled:
+                lines.append("all images have gold: --labeled_fraction 0.1 shows what a tenth of the masks is worth")
         return lines
 
     def report(self) -> DoctorReport:
