@@ -30,6 +30,8 @@ def test_phantom_set_is_the_default(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert found.summary["n_quarantined"] == found.summary["n_near_duplicate_pairs"] == found.summary["n_held_out"] == 0
     assert 0 < found.summary["n_empty_masks"] < 30
     assert "phantom: n_gold 32, n_gold_val 16" in caplog.text
+    assert "160 images (160 .png) in 160 groups: 160 with a mask, 0 without" in caplog.text
+    assert "classes: foreground (any value above 0)" in caplog.text
     assert (tmp_path / "run" / "quarantine.csv").is_file()
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from labelmine.data.findings import Finding
 from labelmine.evaluation import Case, best_median_worst, evaluate_masks
 from labelmine.report import GateSummary, PseudoLabelSummary, ReportContext, run_sentences, run_tables, write_report
 
@@ -66,6 +67,7 @@ def full_context(**changes: object) -> ReportContext:
         "gate": gate(),
         "counts": {"n_gold": 12, "n_empty_masks": 1, "other_thing": 3},
         "quarantined": [("bad<b>.png", "0 bytes: /home/maria/ward/bad.png")],
+        "findings": [Finding("levels", "cut halfway, at 127.5", 4, ("a.png", "b.png", "c.png"))],
         "warnings": ["most gold masks are empty"],
         "test_cases": [case],
         "pseudo_cases": [case],
@@ -142,6 +144,12 @@ def test_page_says_what_the_run_found(full_page: Path) -> None:
         "prompts.box",
     ):
         assert sentence in html, sentence
+
+
+def test_what_was_assumed_of_the_images_is_said(full_page: Path) -> None:
+    text = full_page.read_text(encoding="utf-8")
+    assert "cut halfway, at 127.5" in text
+    assert "4: a.png, b.png, c.png, ..." in text
 
 
 def test_pictures_lie_beside_the_page(full_page: Path) -> None:

@@ -90,6 +90,17 @@ def test_what_a_run_depends_on_is_part_of_its_settings(tmp_path: Path) -> None:
         RunFolder(tmp_path, {"seed": 1}, "label")
 
 
+def test_a_run_that_takes_nothing_up_replaces_one_of_its_own_kind_alone(tmp_path: Path) -> None:
+    finished(tmp_path, {"seed": 0})
+    begun = RunFolder(tmp_path, {"seed": 1}, "mine", anew=True)
+    assert begun.seconds == {}
+    begun.stage("data", lambda: None)
+    assert read_settings(tmp_path) == {"workflow": "mine", "seed": 1}
+    with pytest.raises(ConfigError, match=r"holds a run of mine.yaml, this is doctor.yaml"):
+        RunFolder(tmp_path, {"seed": 1}, "doctor", anew=True)
+    assert read_settings(tmp_path)["workflow"] == "mine"
+
+
 def test_times_of_interrupted_runs_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 2.0, 10.0, 13.5])
     # Not the module itself: the lock looks at its clock too.

@@ -28,6 +28,8 @@ OF_COSTS = (
 )  # fmt: skip
 #: Of each thing that is timed: at most so many seconds (but for one warm-up and one measurement), and times.
 SECONDS, TIMES = 8.0, 10
+#: Seconds from which on a CPU is asked for less.
+LONG = 4 * 3600
 #: Looks of test-time augmentation, see ``TestTimeAverage``.
 LOOKS = 8
 #: What is kept of a student: its best weights, and a checkpoint of weights with both moments of Adam.
@@ -74,7 +76,7 @@ class Stopwatch:
             gpu_memory=torch.cuda.max_memory_allocated() if self.device.type == "cuda" else None,
             disk=self._disk(embedding),
             free=shutil.disk_usage(folder).free,
-            basis=self._basis(step, encode, teacher),
+            basis=[*self._basis(step, encode, teacher), *self._advice(sum(seconds.values()))],
         )
 
     def _step(self) -> float:
@@ -149,6 +151,12 @@ class Stopwatch:
             "teacher's answers to prompts, the gate and the examination come on top; a machine that is busy with "
             "other work gives other figures.",
         ]
+
+    def _advice(self, seconds: float) -> list[str]:
+        """Name what brings it down, where a CPU has too much to do."""
+        if self.device.type != "cpu" or seconds < LONG:
+            return []
+        return ["With --cpu (a small encoder, small images, few epochs) mining takes far less here; or take a GPU."]
 
     def _timed(self, work: Callable[[], Any]) -> float:
         """Median seconds of some calls, after one that pays for warming up."""

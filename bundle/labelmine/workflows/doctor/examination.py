@@ -107,6 +107,8 @@ class Examination:
             counts = [len(part) for part in (self.images.train, self.images.val, self.images.test)]
             told = "{} would train, {} validate, {} test".format(*counts)
             lines.append(f"{told}, {len(self.images.unlabeled)} without a mask would be mined")
+            if not self.images.unlabeled:
+                lines.append("all images have gold: --labeled_fraction 0.1 shows what a tenth of the masks is worth")
         return lines
 
     def report(self) -> DoctorReport:
@@ -115,7 +117,7 @@ class Examination:
         return DoctorReport(
             dataset=self.name,
             seed=self.knobs.seed,
-            problem=str(self.problem or ""),
+            problem=self._problem(),
             lines=self.lines,
             n_images=len(self.items),
             facts=self.facts,
@@ -147,6 +149,14 @@ class Examination:
         fractions: dict[str, Any] = knobs.of_mine("val_fraction", "test_fraction", "labeled_fraction")
         items = split_items(checked.items, knobs.seed, **fractions, duplicates=pairs)
         return ImageSet(self.name, root, items, checked.classes, knobs.window, knobs.slice_axis, {}, checked.findings)
+
+    def _problem(self) -> str:
+        """What would stop ``mine``, the folders of this run cut to their names: they may hold blanks."""
+        text = str(self.problem or "")
+        for place in (self.source.absolute(), self.source, self.folder.absolute(), self.folder):
+            if len(place.parts) > 1:
+                text = text.replace(str(place), place.name)
+        return text
 
     def _cases(self) -> Iterator[Case]:
         knobs = self.knobs
