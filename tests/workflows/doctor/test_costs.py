@@ -51,7 +51,7 @@ def test_costs_are_those_of_the_configured_training(watch: Stopwatch, images: Im
     assert "64 pixels (mobilenet_v2)" in " ".join(found.basis)
     assert "as an estimate: time up to" in found.in_words()
     assert "--cpu" not in " ".join(found.basis)
-    watch.knobs = {**KNOBS, "max_epochs": 1000}
+    watch.knobs = {**KNOBS, "max_epochs": 5000}
     assert "With --cpu" in watch.costs(CompactTeacher(64), tmp_path).basis[-1]
 
 
