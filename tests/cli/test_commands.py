@@ -68,7 +68,7 @@ def test_help_shows_sections_comments_and_defaults(labelmine: Command) -> None:
     for knob in declared_knobs(config_file("mine")):
         assert " ".join(knob.help.split()) in text
         assert f"{knob.section[:1].upper()}{knob.section[1:]}:" in text
-    assert "--seed NUMBER [default: 0]" in text
+    assert "--seed NUMBER of all randomness [default: 0]" in text
     assert "[depends: cuda if there is a GPU else cpu]" in text
     assert "Usage: labelmine mine [OPTIONS] [DIR]" in text
 
