@@ -289,9 +289,13 @@ def test_missing_file_lists_known_names(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 def test_real_weights_load(shared_data: Path) -> None:
-    for file in (shared_data / "weights").glob("*.safetensors"):
-        tensors, _ = load_state_dict_safely(file)
-        assert all(name.startswith("features.") for name in tensors)
+    files = sorted((shared_data / "weights").glob("*.safetensors"))
+    networks = {file.name.partition("_imagenet")[0]: load_state_dict_safely(file)[0] for file in files}
+    assert networks
+    for name, tensors in networks.items():
+        prefix = ("features.",) if name == "mobilenet_v2" else ("blocks.", "conv_stem.", "conv_head.", "bn1.", "bn2.")
+        assert tensors
+        assert all(key.startswith(prefix) for key in tensors), name
 
 
 def test_registry_cannot_be_changed() -> None:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from labelmine.errors import ConfigError, WeightsError
-from labelmine.labelers import PromptedLabeler
+from labelmine.labelers import PromptedLabeler, Reason, Refusal
 from labelmine.prompts import Prompts
 from labelmine.teachers import HuggingFaceTeacher, Teacher, build_hugging_face_teacher
 
@@ -410,7 +410,7 @@ def test_a_batch_is_labelled_with_it(teachers: dict[str, HuggingFaceTeacher]) ->
     assert answer.source["teacher"] == "sam2"
     assert answer.source["teacher_sha256"] == teachers["sam2"].weights_sha256
     assert answer.mask[0].max() > 0
-    assert answer.reason[1] == "no prompt: the student found nothing"
+    assert answer.refusal[1] == Refusal(Reason.NO_PROMPT)
 
 
 def test_wrong_arguments_are_named(folders: dict[str, Path], teachers: dict[str, HuggingFaceTeacher]) -> None:
