@@ -24,7 +24,6 @@ from labelmine.data.run_split import RunSplit
 from labelmine.data.set_aside import count_set_aside, log_set_aside
 from labelmine.data.writable import require_writable
 from labelmine.errors import ConfigError
-from labelmine.ranks import on_first_rank
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +173,6 @@ def mining_phantoms(run: Path, count: int, seed: int, size: int) -> Path:
     return write_phantom_set(run / "phantom", n_train, n_val, n_test, seed, size, count - n_train - n_val - n_test)
 
 
-@on_first_rank
 def find_images(
     dataset_dir: str | None,
     output_dir: str,
