@@ -41,20 +41,21 @@ def test_review_of_a_mine_run(finished: Path, run_config: Any) -> None:
 def handed_out(folder: Path) -> dict[str, bytes]:
     """What an expert gets, without what a run keeps for itself."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    own = {"config.yaml", "seconds.json", ".lock", ".lock.json"}
+    own = {"config.yaml", "seconds.json", ".lock", ".lock.json", "written.json"}
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files if path.name not in own}
 
 
-def test_another_budget_goes_into_another_folder(finished: Path, tmp_path: Path, run_config: Any, refused: Any) -> None:
+def test_another_budget_hands_out_anew(finished: Path, tmp_path: Path, run_config: Any, refused: Any) -> None:
+    review = finished / "labels" / "review"
     run_config("review", model_dir=str(finished), budget=4, device="cpu")
-    first = handed_out(finished / "labels" / "review")
-    with refused(
-        ConfigError, r"review holds a run with other settings \(budget: 4 then, 2 now\). Give another --output"
-    ):
-        run_config("review", model_dir=str(finished), budget=2, device="cpu")
+    first = handed_out(review)
     run_config("review", model_dir=str(finished), budget=2, device="cpu", output_dir=str(tmp_path / "for_two"))
-    assert handed_out(finished / "labels" / "review") == first
-    assert len(list((tmp_path / "for_two" / "cvat" / "images").iterdir())) == 2
+    assert handed_out(review) == first, "another folder leaves this one alone"
+    run_config("review", model_dir=str(finished), budget=2, device="cpu")
+    assert handed_out(review) == handed_out(tmp_path / "for_two")
+    assert len(list((review / "cvat" / "images").iterdir())) == 2
+    with refused(ConfigError, r"review holds a run with other settings \(seed: 0 then, 1 now\). Give another --output"):
+        run_config("review", model_dir=str(finished), seed=1, device="cpu")
 
 
 def test_review_of_a_label_run(

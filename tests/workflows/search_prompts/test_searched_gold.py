@@ -15,8 +15,8 @@ from labelmine.workflows.search_prompts import images_of_run
 
 SETTINGS = {
     "workflow": "mine",
-    "classes": None, "window": None, "slice_axis": -1, "seed": 0, "labeled_fraction": 1.0, "val_fraction": 0.1,
-    "test_fraction": 0.1,
+    "classes": None, "window": None, "slice_axis": -1, "mask_pattern": None, "seed": 0,
+    "labeled_fraction": 1.0, "val_fraction": 0.1, "test_fraction": 0.1,
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from labelmine.evaluation import write_metrics
 from labelmine.workflows.study import Study
 from labelmine.workflows.study.cell import CELL_FILE, reason
 from labelmine.workflows.study.images import StudyImages
+from labelmine.workflows.study.page import StudyPage
 from makers import knobs_of
 
 CATALOGUE: dict[str, dict[str, Any]] = {
@@ -105,9 +106,10 @@ def test_mistakes_stop_before_anything_runs(study: Callable[..., Study], kwargs:
 
 
 def test_a_baseline_must_be_run(study: Callable[..., Study]) -> None:
-    study(["self_training", "one_time"], [0.5], baseline="self_training")
+    made = study(["self_training", "one_time"], [0.5])
+    StudyPage(made, baseline="self_training")
     with pytest.raises(ConfigError, match="baseline: expected one of supervised, self_training, one_time, got 'wide'"):
-        study(["self_training", "one_time"], [0.5], baseline="wide")
+        StudyPage(made, baseline="wide")
 
 
 def images_of(output_dir: Path, *external_dirs: str | Path) -> StudyImages:
@@ -128,7 +130,7 @@ def test_external_sets_are_told_apart_by_name(tmp_path: Path) -> None:
 
 def test_no_such_cell(study: Callable[..., Study]) -> None:
     with pytest.raises(ConfigError, match=r"cell: expected a number from 0 to 1, see cells\.csv; got 2"):
-        study(["one_time"], [0.5], cell=2).run_cells()
+        study(["one_time"], [0.5])(cell=2)
     with pytest.raises(ConfigError, match=r"cell: expected a number greater than or equal to -1\. Got: -2"):
         study(["one_time"], [0.5], cell=-2)
 

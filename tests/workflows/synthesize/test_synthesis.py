@@ -206,7 +206,7 @@ def test_images_without_masks_train_no_student(tmp_path: Path, images: ImageSet,
 
 
 def test_knobs_that_nothing_is_sampled_with_stop_before_the_first_training(tmp_path: Path, images: ImageSet) -> None:
-    with pytest.raises(ConfigError, match=r"sampling_steps: expected a number from 1 to 1000\. Got: 2000"):
+    with pytest.raises(ConfigError, match=r"sampling_steps: expected a whole number in \[1, 1000\]\. Got: 2000"):
         synthesis(tmp_path, images, sampling_steps=2000)
 
 
