@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from pydicom.data import get_testdata_file
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -15,6 +14,7 @@ from labelmine.data.dicom import display_assumptions, read_dicom
 from labelmine.data.dicom_files import NO_META, is_dicom_file, names_its_syntax, open_dicom
 from labelmine.data.headers import file_kind, read_header
 from labelmine.errors import DataError
+from makers import dicom_file
 
 RAMP = np.tile(np.arange(0, 4096, 64, dtype=np.uint16), (8, 1))
 
@@ -45,7 +45,7 @@ def test_without_preamble_and_suffix(make_dicom: Any, syntax: str, meta: bool) -
 
 @pytest.mark.parametrize("name", ["rtstruct.dcm", "ExplVR_LitEndNoMeta.dcm", "ExplVR_BigEndNoMeta.dcm"])
 def test_real_files_without_preamble(name: str) -> None:
-    assert is_dicom_file(Path(str(get_testdata_file(name, download=False))))
+    assert is_dicom_file(dicom_file(name))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_other_content_is_no_dicom(tmp_path: Path, content: bytes) -> None:
 
 def test_compressed_pixels_without_meta_header(tmp_path: Path) -> None:
     path = tmp_path / "x.dcm"
-    path.write_bytes(Path(str(get_testdata_file("MR_small_jp2klossless.dcm", download=False))).read_bytes())
+    path.write_bytes(dicom_file("MR_small_jp2klossless.dcm").read_bytes())
     bare = without_preamble(path)
     with pytest.raises(DataError, match=r"x: compressed pixels, and no meta header that names the transfer syntax"):
         read_image(Item(id="x", image=str(bare), group="x"))
@@ -72,4 +72,4 @@ def test_compressed_pixels_without_meta_header(tmp_path: Path) -> None:
 
 def test_number_of_frames_that_is_none() -> None:
     with pytest.raises(DataError, match=r"NumberOfFrames: expected a number .*'1A'.*correct it"):
-        read_header(Path(str(get_testdata_file("badVR.dcm", download=False))))
+        read_header(dicom_file("badVR.dcm"))

@@ -138,7 +138,7 @@ class ClassMap:
         """
         if self.values is None or (len(self.values) == 1 and not self.is_color):
             top = self.values[0] if self.values else 255
-            known = self if self.levels is not None else replace(self, levels=(0.0, float(top)))  # type: ignore[arg-type]
+            known = self if self.levels is not None else replace(self, levels=(0.0, float(top)))  # type: ignore[arg-type]  # no colour
             return known.encode(mask)
         if mask.max(initial=0) > LOSSY_NOISE:
             raise DataError("JPEG changes class values and colours; save class maps as PNG")
