@@ -32,9 +32,11 @@ class VerbGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a verb, or name the nearest."""
-        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            raise click.NoSuchCommand(args[0], f"No such verb {args[0]!r}.", self.list_commands(ctx), ctx=ctx)
-        return super().resolve_command(ctx, args)
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            verbs = self.list_commands(ctx)
+            raise click.NoSuchCommand(args[0], f"No such verb {args[0]!r}.", verbs, ctx=ctx) from error
 
 
 def command_of(verb: Verb) -> click.Command:

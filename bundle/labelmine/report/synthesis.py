@@ -168,7 +168,9 @@ def _likeness(report: SynthesisReport) -> Section:
 
 
 def _glossary(report: SynthesisReport) -> Section:
-    results = ["dice_iou", *(["distances"] if any("hd95" in table for table in report.tables.values()) else [])]
+    # Without spacing the columns are there, and empty.
+    distances = any(table["hd95"].notna().any() for table in report.tables.values() if "hd95" in table)
+    results = ["dice_iou", *(["distances"] if distances else [])]
     results = [*results, "interval"] if report.tables else []
     return glossary_section("gold", "admitted", "copy", *results, "frechet", "ms_ssim")
 
