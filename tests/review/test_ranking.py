@@ -98,7 +98,7 @@ def test_nothing_mined_gives_an_empty_table(images: ImageSet, predictor: Predict
 @pytest.mark.parametrize("budget", [-1, 1.5, True])
 def test_wrong_budget(budget: Any, images: ImageSet, predictor: Predictor, tmp_path: Path) -> None:
     store = LabelStore(tmp_path / "run" / "labels", images.classes)
-    with pytest.raises(ConfigError, match=f"budget: expected a number of images to correct, 0 or more, got {budget}"):
+    with pytest.raises(ConfigError, match=f"whole number of 0 or more, images to correct. Got: {budget}"):
         write_review(tmp_path / "run", images, store, predictor, budget=budget)
 
 

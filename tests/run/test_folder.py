@@ -116,6 +116,14 @@ def test_times_of_interrupted_runs_add_up(tmp_path: Path, monkeypatch: pytest.Mo
     assert run.seconds == RunFolder(tmp_path, {}, "mine").seconds == {"train": 5.5}
 
 
+def test_a_stage_within_a_stage_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 4.0, 10.0])
+    monkeypatch.setattr("labelmine.run.folder.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    run = RunFolder(tmp_path, {}, "mine")
+    run.stage("train", lambda: run.stage("data", lambda: None))
+    assert run.seconds == {"data": 3.0, "train": 7.0}
+
+
 # Says that it holds the folder, and holds it until its input is closed.
 HOLDER = """
 import sys

@@ -38,6 +38,7 @@ class DicomSegmentation:
             raise DataError("DICOM segmentation without segments or frames; export it again")
         self._type = str(self._dataset.get("SegmentationType") or "BINARY").upper()
         self._sources = [set(_sources(group)) for group in self._frames]
+        self._planes = [read_plane(self._dataset, index) for index in range(len(self._frames))]
         self.references = References.of_series(self._dataset.get("ReferencedSeriesSequence") or [])
         self.references.instances |= {uid for sources in self._sources for uid, _ in sources}
 
@@ -75,14 +76,13 @@ class DicomSegmentation:
 
     def _frames_on(self, uid: str, frame: int | None, plane: Plane | None) -> Iterator[int]:
         wanted = {(uid, None), (uid, (frame or 0) + 1)}
-        for index, sources in enumerate(self._sources):
-            own = read_plane(self._dataset, index)
+        for index, (sources, own) in enumerate(zip(self._sources, self._planes, strict=True)):
             lies_on = plane is not None and own is not None and plane.is_same(own)
             if sources & wanted if any(self._sources) else lies_on:
                 yield index
 
     def _check_grid(self, index: int, size: tuple[int, int], plane: Plane | None) -> None:
-        own = read_plane(self._dataset, index)
+        own = self._planes[index]
         rows, columns = int(self._dataset.Rows), int(self._dataset.Columns)
         if (rows, columns) != size:
             raise DataError(

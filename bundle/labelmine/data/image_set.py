@@ -194,7 +194,7 @@ def find_images(
         mask_pattern: Where the mask of an image lies, see ``MaskPattern``; None: names say it.
     """
     folder = Path(output_dir).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
+    require_writable(folder)
     source = write_phantom_set(folder / "phantom", 12, 0, 0) if dataset_dir is None else Path(dataset_dir).expanduser()
     known = classes if classes is not None else _numbered(class_names)
     found = find_set(source, folder, known, slice_axis, mask_pattern)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labelmine.atomic import write_whole
 from labelmine.data.classes import ClassMap
 from labelmine.data.headers import slice_index
-from labelmine.data.items import Item
+from labelmine.data.items import Item, volume_id
 from labelmine.errors import DataError
 
 #: Header fields of free text, where scanners and converters leave names.
@@ -50,11 +50,6 @@ def write_label_volumes(
     for item in items:
         volumes.setdefault(item["image"], []).append(item)
     return [_write_volume(Path(image), volumes[image], read, classes, folder, slice_axis) for image in volumes]
-
-
-def volume_id(item: Item) -> str:
-    """Id of the file that an item is a slice of."""
-    return item["id"].rsplit("_frame", 1)[0] if "frame" in item else item["id"]
 
 
 def _write_volume(

@@ -7,7 +7,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
+from nibabel.orientations import io_orientation, ornt_transform
 from nibabel.processing import resample_from_to
 from numpy.typing import NDArray
 
@@ -114,8 +114,7 @@ def _shift(label: Any, target: Any) -> float:
 def _turned(label: Any, target: Any) -> Any:
     """The mask with its axes permuted and flipped so that they run as the image's do."""
     turn = ornt_transform(io_orientation(label.affine), io_orientation(target.affine))
-    affine = label.affine @ inv_ornt_aff(turn, label.shape)
-    return nib.Nifti1Image(apply_orientation(_values(label), turn), affine, dtype=label.get_data_dtype())
+    return label.as_reoriented(turn)
 
 
 def _outside(label: Any, target: Any) -> float:

@@ -13,8 +13,7 @@ from labelmine.data.classes import ClassMap
 from labelmine.data.corrections import Corrections, ReadCorrections
 from labelmine.data.integrity import CheckedItems
 from labelmine.data.intensities import Window
-from labelmine.data.items import Item
-from labelmine.data.label_volumes import volume_id
+from labelmine.data.items import Item, volume_id
 from labelmine.data.mask_position import check_size
 from labelmine.data.png import encode_png
 from labelmine.data.reading import read_image

@@ -13,11 +13,11 @@ import pandas as pd
 
 from labelmine.atomic import write_whole
 from labelmine.data import ImageSet, Item, LabelStore, read_image
-from labelmine.errors import ConfigError
 from labelmine.exchange import ReviewCase, write_review_folders
 from labelmine.prediction import Predictor, image_embeddings
 from labelmine.progress import progress
 from labelmine.quality.review import ReviewOrder, centred, rank_for_review
+from labelmine.ranges import check_number
 from labelmine.run.files import LABELS_FOLDER
 
 logger = logging.getLogger(__name__)
@@ -59,15 +59,14 @@ def write_review(
     Raises:
         ConfigError: Budget or diversity out of range.
     """
-    if isinstance(budget, bool) or budget != int(budget) or budget < 0:
-        raise ConfigError(f"budget: expected a number of images to correct, 0 or more, got {budget}")
+    check_number("budget", budget, 0, whole=True, hint="images to correct")
     records = {record["id"]: record for record in store.records()}
     items = [item for item in images.items if item["id"] in records and _is_mined(item)]
     dice = [float(np.clip(records[item["id"]]["score"], 0, 1)) for item in items]
     embeddings = centred(image_embeddings(predictor, items, images))
     ranked = rank_for_review([item["id"] for item in items], dice, embeddings, diversity)
-    chosen = [items[index] for index in ranked.order[: int(budget)]]
-    table = _table([items[index] for index in ranked.order], ranked, records, int(budget))
+    chosen = [items[index] for index in ranked.order[:budget]]
+    table = _table([items[index] for index in ranked.order], ranked, records, budget)
     labels = Path(output_dir).expanduser() / LABELS_FOLDER
     text = io.StringIO()
     table.to_csv(text, index=False)

@@ -77,12 +77,13 @@ class RunFolder:
         rank gets their result. No rank leaves a stage before all its files are written.
         """
         logger.info("stage %s", name)
-        started = time.perf_counter()
+        started, known = time.perf_counter(), sum(self.seconds.values())
         try:
             result = (on_first_rank(function) if name in FIRST_RANK_STAGES else function)()
             idist.barrier()
         finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 1)
+            inner = sum(self.seconds.values()) - known  # of stages that began within this one
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started - inner, 1)
             self._write(self._times, json.dumps(self.seconds))
         if not self._config.is_file():
             self._write(self._config, yaml.safe_dump(self.settings, sort_keys=False, allow_unicode=True))

@@ -111,7 +111,7 @@ class Mining:
             self.labeler,
             SavedStudent(self.path / SUPERVISED, self.knobs.device, self.knobs.tta),
             loader=task.val_loader,
-            references=task.references,
+            references=task.batches(task.images.train, cache=False, shuffle=False),
             class_names=task.images.classes.names,
             groups=task.images.groups,
             folder=self.path,

@@ -53,7 +53,6 @@ class StudyImages:
         found = []
         for folder in self.external_dirs:
             into = self.folder / "external" / set_name(Path(folder))
-            into.mkdir(parents=True, exist_ok=True)
             found.append(find_images(folder, str(into), **self.reading))
         return tuple(found)
 
