@@ -16,7 +16,7 @@ from labelmine.errors import DataError
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOR_TYPES = (2, 6)
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: Bits that cameras and scanners store in 16.
 _USED_BITS = (9, 10, 11, 12, 13, 14, 15, 16)
 USED_BITS = "colour pictures of 16 bits that use only {bits} of them were scaled to {bits} bits"
@@ -28,7 +28,7 @@ def is_deep_color(path: Path) -> bool:
         start = file.read(26)
     if start.startswith(_PNG_START):
         return len(start) == 26 and start[24] == 16 and start[25] in _PNG_COLOR_TYPES
-    if start[:4] not in _TIFF_STARTS:
+    if start[:4] not in TIFF_STARTS:
         return False
     try:
         with tifffile.TiffFile(path) as file:

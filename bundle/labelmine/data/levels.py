@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label as connected_regions
 
-from labelmine.data.classes import LOSSY_NOISE
-from labelmine.data.stored_masks import Color, StoredMask
+from labelmine.data.classes import LOSSY_NOISE, Color
+from labelmine.data.stored_masks import StoredMask
 
 #: More distinct values than this are counted in steps of the range; no class map has so many.
 MAX_LEVELS = 1024

@@ -14,13 +14,13 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
+from labelmine.data.classes import Color
+from labelmine.data.deep_pictures import TIFF_STARTS
 from labelmine.data.headers import file_kind, slice_index
 from labelmine.data.picture_volumes import read_picture_volume
 from labelmine.data.reading import CACHED_VOLUMES, check_shape, guarded, plain_picture, upright
 from labelmine.data.volume_grids import mask_on_image
 from labelmine.errors import DataError
-
-Color = tuple[int, int, int]
 
 LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "AVIF")
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
@@ -35,7 +35,6 @@ WHITE_FOR_ZERO = (
     "TIFF stored white-is-zero (photometric 0), of which programs show the foreground as black or as white; save the "
     "mask as PNG with 0 for background"
 )
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 ROUNDED = "mask values that are off by rounding (a scale in the file) were taken as their integers"
 PICTURE_VOLUME = "NIfTI masks of pictures were turned by their affine, x first, into rows and columns"

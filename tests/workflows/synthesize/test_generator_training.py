@@ -301,9 +301,3 @@ def test_the_same_seed_starts_and_draws_the_same(images: ImageSet) -> None:
     assert made[0].shape == (2, 4, 16, 16)
     assert torch.equal(made[0], made[1])
     assert not torch.equal(made[0], made[2])
-
-
-def test_several_ranks_are_refused(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ignite.distributed.get_world_size", lambda: 2)
-    with pytest.raises(ConfigError, match=r"one device: leave out torchrun and multi_gpu.yaml"):
-        generator_loader(images, untrained(images), 4, 2)

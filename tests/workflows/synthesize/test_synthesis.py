@@ -210,6 +210,12 @@ def test_knobs_that_nothing_is_sampled_with_stop_before_the_first_training(tmp_p
         synthesis(tmp_path, images, sampling_steps=2000)
 
 
+def test_several_ranks_are_refused(tmp_path: Path, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ignite.distributed.get_world_size", lambda: 2)
+    with pytest.raises(ConfigError, match=r"one device: leave out torchrun and multi_gpu.yaml"):
+        synthesis(tmp_path, images)
+
+
 @pytest.mark.parametrize(("top", "left"), [(8, 10), (0, 0), (14, 17)])
 def test_the_lesion_is_cropped_with_a_margin_and_enlarged(top: int, left: int) -> None:
     image = torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(0)) * 2 - 1

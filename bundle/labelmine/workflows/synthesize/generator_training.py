@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.data import DataLoader
@@ -61,11 +60,8 @@ def generator_loader(images: ImageSet, generator: Generator, batch_size: int, st
         steps: Batches per epoch, drawn with replacement.
 
     Raises:
-        ConfigError: Several ranks.
         DataError: Too few gold images, or none of a class.
     """
-    if idist.get_world_size() > 1:
-        raise ConfigError("synthesize.yaml trains on one device: leave out torchrun and multi_gpu.yaml")
     views = generator_views(gold_of_generator(images), images, generator.image_size)
     if generator.content != "images":
         refuse_absent_classes(list(views), generator.class_names)

@@ -6,6 +6,9 @@ import logging
 from functools import cached_property
 from pathlib import Path
 
+import ignite.distributed as idist
+
+from labelmine.errors import ConfigError
 from labelmine.labelers import PromptedLabeler
 from labelmine.prediction import SavedStudent
 from labelmine.run.files import GENERATOR_FILE, MIXED, SUPERVISED
@@ -41,7 +44,7 @@ class Synthesis:
         training: How both students are trained.
 
     Raises:
-        ConfigError: Knobs that no image can be made with.
+        ConfigError: Several ranks, or knobs that no image can be made with.
     """
 
     def __init__(
@@ -51,7 +54,9 @@ class Synthesis:
         features: FeatureNetwork,
         training: TrainingPlan,
     ) -> None:
-        """Refuse bad knobs before the first training."""
+        """Refuse bad knobs, and several ranks, before the first training."""
+        if idist.get_world_size() > 1:
+            raise ConfigError("synthesize.yaml trains on one device: leave out torchrun and multi_gpu.yaml")
         self.task = task
         self.knobs = task.knobs
         self.features = features
