@@ -26,12 +26,13 @@ Reader = Callable[[str], Any]
 Written = Callable[..., Any]
 
 
-def table(size: float, count: int = 8) -> pd.DataFrame:
+def table(size: float, count: int = 8, spacing: tuple[float, float] | None = None) -> pd.DataFrame:
     """Dice of squares of one size with gold of another: the same on each image."""
     gold, seen = np.zeros((1, 32, 32), dtype=bool), np.zeros((1, 32, 32), dtype=bool)
     gold[:, 4:24, 4:24] = True
     seen[:, 4:24, 4 : 4 + round(20 * size)] = True
-    return evaluate_masks((f"image{n}", seen, gold) for n in range(count))
+    spacings = {f"image{n}": spacing for n in range(count)} if spacing else None
+    return evaluate_masks(((f"image{n}", seen, gold) for n in range(count)), spacings=spacings)
 
 
 def report(**knobs: Any) -> SynthesisReport:
@@ -161,3 +162,12 @@ def test_no_folder_of_the_machine_is_on_the_page(written: Written, tmp_path: Pat
         assert private not in text
     for kept in ("polyps", "weights.pt", "split.json", "encoder.safetensors"):
         assert kept in text
+
+
+@pytest.mark.parametrize(("spacing", "explained"), [(None, False), ((0.5, 0.5), True)])
+def test_distances_are_explained_where_some_were_measured(
+    tmp_path: Path, spacing: tuple[float, float] | None, explained: bool
+) -> None:
+    tables = {name: table(size, spacing=spacing) for name, size in (("supervised", 0.5), ("mixed", 0.75))}
+    page = write_synthesis_page(report(tables=tables), tmp_path).read_text(encoding="utf-8")
+    assert ("Hausdorff 95, surface Dice" in page) is explained
