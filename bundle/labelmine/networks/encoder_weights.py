@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from labelmine.bundle import bundle_root
 from labelmine.errors import WeightsError
 from labelmine.weights import load_state_dict_safely, weights_path
 
@@ -14,6 +15,12 @@ RGB = tuple[float, float, float]
 IMAGENET: tuple[RGB, RGB] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 COMPACT_FORMAT = "labelmine-compact-teacher"
 CENTRED: tuple[RGB, RGB] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+def shipped_imagenet(encoder: str) -> Path | None:
+    """Return the ImageNet weights of an encoder that ship in ``models/``; None: smp has to fetch its own."""
+    path = bundle_root() / "models" / f"{encoder}_imagenet.safetensors"
+    return path if path.is_file() else None
 
 
 def load_encoder_weights(encoder: nn.Module, name: str, path: str | Path) -> tuple[RGB, RGB, list[nn.Module]]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError, WeightsError
-from labelmine.networks.encoder_weights import load_encoder_weights
+from labelmine.networks.encoder_weights import load_encoder_weights, shipped_imagenet
 from labelmine.weights import load_state_dict_safely
 
 
@@ -23,7 +23,8 @@ class Student(nn.Module):
     Args:
         class_names: Foreground classes; K of them.
         encoder: Name of an encoder of segmentation_models_pytorch, for example ``resnet34`` or ``mobilenet_v2``.
-        encoder_weights: ``None`` (random start), ``imagenet`` (downloaded by smp), or the path of a weights file.
+        encoder_weights: ``None`` (random start), ``imagenet`` (shipped in ``models/``, else downloaded by smp), or the
+            path of a weights file.
         exclusive: Softmax over K classes and background, where classes exclude each other; otherwise a sigmoid per
             class, so that classes may overlap.
 
@@ -55,6 +56,8 @@ class Student(nn.Module):
         self.class_names = tuple(class_names)
         self.encoder = encoder
         self.exclusive = exclusive
+        if encoder_weights == "imagenet":
+            encoder_weights = str(shipped_imagenet(encoder) or "imagenet")
         hub = encoder_weights if encoder_weights == "imagenet" else None
         outputs = len(self.class_names) + int(exclusive)
         self.network = _unet(encoder, hub, outputs)

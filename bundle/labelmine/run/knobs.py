@@ -113,9 +113,12 @@ class StudentKnobs(EncoderKnobs):
 
     pretrained: str | None
     exclusive: bool | None
-    lr_schedule: Literal["plateau", "cosine"]
-    patience: Count
-    keep_epoch: Literal["best", "last"]
+    encoder_learning_rate: Positive
+    weight_decay: Annotated[float, Ge(0)]
+    lr_schedule: Literal["plateau", "cosine", "one_cycle"]
+    patience: Count | None
+    keep_epoch: Literal["best", "last", "average"]
+    average_decay: Annotated[float, Interval(gt=0, lt=1)]
     tracking_uri: str | None
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import DistributedSampler, RandomSampler, Sampler, Weighte
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.ranges import check_number
 from labelmine.training.parallel import RANK_STRIDE
-from labelmine.transforms import BatchAugment, StrongView, StudentView
+from labelmine.transforms import Augment, BatchAugment, StrongView, StudentView
 
 Batch = Mapping[str, Any]
 
@@ -89,7 +89,7 @@ class PrepareStudentBatch:
         strong: What pseudo-labelled images go through after it; None: nothing.
     """
 
-    def __init__(self, augment: BatchAugment | None = None, strong: StrongView | None = None) -> None:
+    def __init__(self, augment: Augment | None = None, strong: StrongView | None = None) -> None:
         """Keep the augmentations."""
         self.augment = augment
         self.strong = strong

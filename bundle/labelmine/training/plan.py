@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from monai.inferers import Inferer, SimpleInferer
-from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from labelmine.errors import ConfigError
 from labelmine.losses import WeightedBCEDiceLoss
+from labelmine.networks import Student
 from labelmine.ranges import check_number
 from labelmine.run.knobs import StudentKnobs
-from labelmine.transforms import BatchAugment
+from labelmine.training.precision import training_inferer
+from labelmine.transforms import Augment
+
+ScheduleName = Literal["plateau", "cosine", "one_cycle"]
+KeptEpoch = Literal["best", "last", "average"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +30,16 @@ class TrainingPlan:
     Attributes:
         loss: Loss of logits and weighted targets.
         optimizer: Makes the optimizer from parameters, for example a partial ``torch.optim.Adam``.
-        scheduler: Makes a schedule from the optimizer; it is stepped with the validation loss.
+        parameters: What of the student the optimizer is given: parameters, or groups of them.
+        scheduler: Makes a schedule from the optimizer and the number of steps. ``ReduceLROnPlateau`` is stepped with
+            the validation loss at each epoch's end, any other with each step.
         augment: Augmentation of training batches.
         strong_view: Strength of what pseudo-labelled images go through besides, see ``StrongView``; 0: nothing.
         inferer: How the network is applied to a batch.
         image_size: Side of the view in pixels, recorded with the student.
-        patience: Epochs without a lower validation loss after which training stops.
-        keep_epoch: Whose weights are kept: of the ``best`` validation Dice, or the ``last``.
+        patience: Epochs without a lower validation loss after which training stops; None: it never stops early.
+        keep_epoch: Which weights are kept: of the ``best`` validation Dice, the ``last``, or their moving ``average``.
+        average_decay: Part of the moving average that stays at each step.
         seed: Seed of all randomness, with the epoch.
         device: Where to train; mixed precision on a GPU.
         tracking_uri: MLflow server or folder; None: no MLflow.
@@ -39,23 +47,26 @@ class TrainingPlan:
 
     loss: WeightedBCEDiceLoss
     optimizer: Callable[[Any], torch.optim.Optimizer]
-    scheduler: Callable[[torch.optim.Optimizer], Any]
-    augment: BatchAugment | None = None
+    scheduler: Callable[[torch.optim.Optimizer, int], Any]
+    parameters: Callable[[Student], Iterable[Any]] = Student.parameters
+    augment: Augment | None = None
     strong_view: float = 0.0
     inferer: Inferer = field(default_factory=SimpleInferer)
     image_size: int = 224
-    patience: int = 10
-    keep_epoch: Literal["best", "last"] = "best"
+    patience: int | None = 10
+    keep_epoch: KeptEpoch = "best"
+    average_decay: float = 0.99
     seed: int = 0
     device: str = "cpu"
     tracking_uri: str | None = None
 
     def __post_init__(self) -> None:
         """Check the knobs."""
-        check_number("patience", self.patience, 1, whole=True)
+        if self.patience is not None:
+            check_number("patience", self.patience, 1, whole=True)
         check_number("strong_view", self.strong_view, 0, 1)
-        if self.keep_epoch not in ("best", "last"):
-            raise ConfigError(f"keep_epoch: expected 'best' or 'last'. Got: '{self.keep_epoch}'")
+        if self.keep_epoch not in get_args(KeptEpoch):
+            raise ConfigError(f"keep_epoch: expected 'best', 'last' or 'average'. Got: '{self.keep_epoch}'")
 
     @property
     def amp(self) -> bool:
@@ -64,28 +75,32 @@ class TrainingPlan:
 
 
 def learning_rate_schedule(
-    optimizer: torch.optim.Optimizer, name: Literal["plateau", "cosine"], max_epochs: int
-) -> ReduceLROnPlateau | CosineAnnealingLR:
-    """Return how the learning rate falls from epoch to epoch.
+    optimizer: torch.optim.Optimizer, steps: int, name: ScheduleName
+) -> ReduceLROnPlateau | LRScheduler:
+    """Return how the learning rate goes.
 
     Args:
-        optimizer: Whose rate it is.
-        name: ``plateau``: halved after 3 epochs without a lower validation loss, down to 1e-7 (S1). ``cosine``: to 0
-            over ``max_epochs``, whatever validation says: with a handful of validation images their loss is noise.
-        max_epochs: Epochs of the training.
+        optimizer: Whose rates are the largest of the schedule.
+        steps: Of the optimizer, in the whole training.
+        name: ``plateau``: halved after 3 epochs without a lower validation loss, down to 1e-7 (S1). ``cosine``: to 0,
+            whatever validation says: with a handful of validation images their loss is noise. ``one_cycle``: up from a
+            25th over the first three tenths, then to 0 along a cosine (Smith and Topin 2018).
 
     Raises:
-        ConfigError: When ``name`` is none of the two.
+        ConfigError: When ``name`` is none of the three.
     """
-    if name not in ("plateau", "cosine"):
-        raise ConfigError(f"lr_schedule: expected 'plateau' or 'cosine'. Got: '{name}'")
+    if name not in get_args(ScheduleName):
+        raise ConfigError(f"lr_schedule: expected 'plateau', 'cosine' or 'one_cycle'. Got: '{name}'")
+    if name == "plateau":
+        return ReduceLROnPlateau(optimizer, patience=3, factor=0.5, min_lr=1e-7)
     if name == "cosine":
-        return CosineAnnealingLR(optimizer, T_max=max_epochs)
-    return ReduceLROnPlateau(optimizer, patience=3, factor=0.5, min_lr=1e-7)
+        return CosineAnnealingLR(optimizer, T_max=steps)
+    largest = [group["lr"] for group in optimizer.param_groups]
+    return OneCycleLR(optimizer, largest, total_steps=steps + 1, cycle_momentum=False)
 
 
-def adam_plan(knobs: StudentKnobs, exclusive: bool, augment: BatchAugment, **changes: Any) -> TrainingPlan:
-    """Return the plan of S1: Adam without weight decay, weighted BCE and Dice.
+def student_plan(knobs: StudentKnobs, exclusive: bool, augment: Augment, **changes: Any) -> TrainingPlan:
+    """Return the plan that the knobs describe: AdamW (without weight decay: Adam), weighted BCE and Dice.
 
     Args:
         knobs: Of the students.
@@ -95,14 +110,25 @@ def adam_plan(knobs: StudentKnobs, exclusive: bool, augment: BatchAugment, **cha
     """
     plan = TrainingPlan(
         loss=WeightedBCEDiceLoss(exclusive=exclusive),
-        optimizer=partial(torch.optim.Adam, lr=knobs.learning_rate),
-        scheduler=partial(learning_rate_schedule, name=knobs.lr_schedule, max_epochs=knobs.max_epochs),
+        optimizer=partial(torch.optim.AdamW, lr=knobs.learning_rate, weight_decay=knobs.weight_decay),
+        parameters=partial(encoder_apart, learning_rate=knobs.encoder_learning_rate),
+        scheduler=partial(learning_rate_schedule, name=knobs.lr_schedule),
         augment=augment,
+        inferer=training_inferer(knobs.device),
         image_size=knobs.image_size,
         patience=knobs.patience,
         keep_epoch=knobs.keep_epoch,
+        average_decay=knobs.average_decay,
         seed=knobs.seed,
         device=knobs.device,
         tracking_uri=knobs.tracking_uri,
     )
     return replace(plan, **changes)
+
+
+def encoder_apart(network: Student, learning_rate: float) -> list[dict[str, Any]]:
+    """Return two groups of parameters: all but the encoder's, and the encoder's with a rate of their own."""
+    encoder = list(network.network.encoder.parameters())
+    of_encoder = {id(parameter) for parameter in encoder}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in of_encoder]
+    return [{"params": rest}, {"params": encoder, "lr": learning_rate}]

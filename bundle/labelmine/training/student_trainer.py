@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DistributedSampler
 
 from labelmine.errors import ConfigError
-from labelmine.handlers import KeepBest
+from labelmine.handlers import EmaStudent, KeepBest
 from labelmine.networks import Student, probabilities
 from labelmine.ranges import check_number
 from labelmine.run.files import BEST_FILE
@@ -67,7 +67,7 @@ def student_trainer(
     folder: str | Path,
     handlers: Sequence[Any] = (),
 ) -> SupervisedTrainer:
-    """Return a trainer that validates each epoch, keeps the best student, stops early and resumes by default.
+    """Return a trainer that validates each epoch, keeps a student, may stop early, and resumes by default.
 
     Several ranks (see ``labelmine.ranks``) train one student together. Each validates all of it, as that is little.
 
@@ -85,28 +85,37 @@ def student_trainer(
     """
     check_number("max_epochs", max_epochs, 1, whole=True)
     parts = _parts(plan, network, loader, max_epochs, Path(folder))
-    evaluator = student_evaluator(plan, network, val_loader)
+    average = [EmaStudent(network, plan.average_decay, warm_up=True)] if plan.keep_epoch == "average" else []
+    kept: Student = average[0].ema_model if average else network
+    evaluator = student_evaluator(plan, kept, val_loader)
     best = KeepBest(
-        network,
+        kept,
         parts.folder / BEST_FILE,
         metadata={"image_size": plan.image_size},
-        latest=plan.keep_epoch == "last",
+        latest=plan.keep_epoch != "best",
     )
     trainer = new_trainer(parts)
-    early = EarlyStopping(plan.patience, lambda engine: -engine.state.metrics["val_loss"], trainer)
-    early.logger.setLevel(logging.WARNING)  # the progress tells of it
     evaluator.add_event_handler(Events.COMPLETED, agree_on_metrics)
     best.attach(evaluator)
-    evaluator.add_event_handler(Events.COMPLETED, early)
+    state: dict[str, Any] = {"best": best}
+    if plan.patience is not None:
+        state["early"] = _early_stopping(plan.patience, trainer, evaluator)
     validating = [
         ValidationHandler(interval=1, validator=evaluator, epoch_level=True),
         _lr_handler(parts.scheduler, evaluator),
         *_mlflow(plan),
     ]
-    state = {"best": best, "early": early}
+    state |= {"average": handler for handler in average}
     state |= {type(handler).__name__: handler for handler in handlers if hasattr(handler, "state_dict")}
-    first = [MeanStatistics(network), *handlers]
+    first = [MeanStatistics(network), *average, *handlers]
     return equip(trainer, parts, validating, state, evaluator, first, shown=["val_dice"])
+
+
+def _early_stopping(patience: int, trainer: Engine, evaluator: Engine) -> EarlyStopping:
+    early = EarlyStopping(patience, lambda engine: -engine.state.metrics["val_loss"], trainer)
+    early.logger.setLevel(logging.WARNING)  # the progress tells of it
+    evaluator.add_event_handler(Events.COMPLETED, early)
+    return early
 
 
 def _parts(plan: TrainingPlan, network: Student, loader: DataLoader, max_epochs: int, folder: Path) -> TrainerParts:
@@ -119,7 +128,7 @@ def _parts(plan: TrainingPlan, network: Student, loader: DataLoader, max_epochs:
         network=network,
         loader=loader,
         optimizer=optimizer,
-        scheduler=plan.scheduler(optimizer),
+        scheduler=plan.scheduler(optimizer, max_epochs * len(loader)),
         loss=plan.loss,
         prepare_batch=PrepareStudentBatch(plan.augment, strong),
         max_epochs=max_epochs,
@@ -133,7 +142,7 @@ def _parts(plan: TrainingPlan, network: Student, loader: DataLoader, max_epochs:
 def _optimizer(plan: TrainingPlan, network: Student) -> torch.optim.Optimizer:
     """Make the optimizer; what torch says of its knobs is said as our own error."""
     try:
-        return plan.optimizer(network.parameters())
+        return plan.optimizer(plan.parameters(network))
     except (ValueError, TypeError) as error:
         raise ConfigError(f"learning_rate: expected a number above 0 that the optimizer takes. Got: {error}") from error
 
@@ -145,9 +154,9 @@ def _mlflow(plan: TrainingPlan) -> list[MLFlowHandler]:
 
 
 def _lr_handler(scheduler: Any, evaluator: Engine) -> LrScheduleHandler:
-    """Step a schedule at each epoch's end; only one that waits for a plateau looks at the validation loss."""
-
-    def validation_loss(engine: Engine) -> tuple[float, ...]:
-        return (evaluator.state.metrics["val_loss"],) if isinstance(scheduler, ReduceLROnPlateau) else ()
-
-    return LrScheduleHandler(scheduler, print_lr=False, step_transform=validation_loss)
+    """Step a schedule that waits for a plateau with each epoch's validation loss, any other with each step."""
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return LrScheduleHandler(
+            scheduler, print_lr=False, step_transform=lambda engine: (evaluator.state.metrics["val_loss"],)
+        )
+    return LrScheduleHandler(scheduler, print_lr=False, epoch_level=False, step_transform=lambda engine: ())

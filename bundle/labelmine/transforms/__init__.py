@@ -1,15 +1,20 @@
 """Transforms that MONAI does not have: the student's view and batch augmentation after labelling."""
 
+from labelmine.transforms.affine import RandomAffine
 from labelmine.transforms.augment import BatchAugment
 from labelmine.transforms.colours import RandomColours
 from labelmine.transforms.flips import flips_and_turns, flips_scales_and_colours
 from labelmine.transforms.grey import RandGreyd
 from labelmine.transforms.strong import StrongView
+from labelmine.transforms.student import Augment, MovedAndRecoloured
 from labelmine.transforms.view import StudentView, to_original, view_extent
 
 __all__ = [
+    "Augment",
     "BatchAugment",
+    "MovedAndRecoloured",
     "RandGreyd",
+    "RandomAffine",
     "RandomColours",
     "StrongView",
     "StudentView",
