@@ -19,7 +19,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
 
 class History:
-    """Collect training loss, validation metrics, learning rate and seconds per epoch; write ``history.csv``.
+    """Collect steps, training loss, validation metrics, learning rate and seconds per epoch; write ``history.csv``.
 
     Attach to the trainer after the handler that validates. The loss is the mean over ranks; the first rank writes.
 
@@ -49,6 +49,7 @@ class History:
         loss = idist.all_reduce(sum(self._losses) / max(len(self._losses), 1)) / idist.get_world_size()
         row = {
             "epoch": engine.state.epoch,
+            "step": engine.state.iteration,
             "train_loss": loss,
             **{name: float(value) for name, value in self.evaluator.state.metrics.items()},
             "learning_rate": self.optimizer.param_groups[0]["lr"],

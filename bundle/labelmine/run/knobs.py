@@ -19,6 +19,8 @@ Share = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Ge(1)]
 NotNegative = Annotated[int, Ge(0)]
 Positive = Annotated[float, Gt(0)]
+ScheduleName = Literal["plateau", "cosine", "one_cycle"]
+KeptEpoch = Literal["best", "last", "average"]
 ViewSize = Annotated[int, Ge(32), MultipleOf(32)]
 
 
@@ -115,9 +117,9 @@ class StudentKnobs(EncoderKnobs):
     exclusive: bool | None
     encoder_learning_rate: Positive
     weight_decay: Annotated[float, Ge(0)]
-    lr_schedule: Literal["plateau", "cosine", "one_cycle"]
+    lr_schedule: ScheduleName
     patience: Count | None
-    keep_epoch: Literal["best", "last", "average"]
+    keep_epoch: KeptEpoch
     average_decay: Annotated[float, Interval(gt=0, lt=1)]
     tracking_uri: str | None
 
@@ -180,12 +182,14 @@ __all__ = [
     "Fraction",
     "GoldKnobs",
     "ImageKnobs",
+    "KeptEpoch",
     "Knobs",
     "NotNegative",
     "Positive",
     "PromptKnobs",
     "RefinementKnobs",
     "RunKnobs",
+    "ScheduleName",
     "Share",
     "SplitKnobs",
     "StudentKnobs",

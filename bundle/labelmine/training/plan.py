@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from monai.inferers import Inferer, SimpleInferer
@@ -15,12 +15,9 @@ from labelmine.errors import ConfigError
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student
 from labelmine.ranges import check_number
-from labelmine.run.knobs import StudentKnobs
+from labelmine.run.knobs import KeptEpoch, ScheduleName, StudentKnobs
 from labelmine.training.precision import training_inferer
 from labelmine.transforms import Augment
-
-ScheduleName = Literal["plateau", "cosine", "one_cycle"]
-KeptEpoch = Literal["best", "last", "average"]
 
 
 @dataclass(frozen=True, kw_only=True)

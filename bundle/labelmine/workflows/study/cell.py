@@ -23,7 +23,7 @@ from labelmine.data import ImageSet
 from labelmine.errors import DataError
 from labelmine.evaluation import write_metrics, write_table
 from labelmine.prediction import Predictor, evaluate
-from labelmine.run.files import BEST_FILE
+from labelmine.run.files import BEST_FILE, HISTORY_FILE
 from labelmine.run.folder import read_settings
 from labelmine.run.last_word import labelmine_cause
 from labelmine.studies.grid import EXAMINED, SUPERVISED
@@ -168,8 +168,7 @@ def _steps(job: CellJob) -> int | None:
     settings = read_settings(job.folder)
     if settings.get("start_from") == "supervised":
         stages.add("supervised")
-    epochs = sum(len(pd.read_csv(job.folder / stage / "history.csv")) for stage in stages)
-    return epochs * int(settings["steps_per_epoch"])
+    return sum(int(pd.read_csv(job.folder / stage / HISTORY_FILE)["step"].iloc[-1]) for stage in stages)
 
 
 def _peak_memory() -> dict[str, float | None]:

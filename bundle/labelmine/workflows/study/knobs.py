@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt
 
-from labelmine.run.knobs import Count, Fraction, ImageKnobs, NotNegative, Positive, ViewSize
+from labelmine.run.knobs import (
+    Count,
+    Fraction,
+    ImageKnobs,
+    KeptEpoch,
+    NotNegative,
+    Positive,
+    ScheduleName,
+    ViewSize,
+)
 
 
 class StudyKnobs(ImageKnobs):
@@ -33,8 +42,8 @@ class StudyKnobs(ImageKnobs):
     max_epochs: Count
     steps_per_epoch: Count | None
     learning_rate: Positive | None
-    lr_schedule: Literal["plateau", "cosine"]
-    keep_epoch: Literal["best", "last"]
+    lr_schedule: ScheduleName | None
+    keep_epoch: KeptEpoch | None
     teacher_weights: str
     simclr: bool
     simclr_knobs: dict[str, Any]

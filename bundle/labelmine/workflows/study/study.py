@@ -76,7 +76,7 @@ class Study:
         self.cells = study_grid(knobs.catalogue, knobs.methods, knobs.fractions, knobs.seeds, knobs.simclr)
         self.overlays = tuple(knobs.overlays)
         encoder = knobs.model_dump(include={"encoder", "encoder_weights", "image_size"})
-        self.knobs = {**encoder, **knobs.model_dump(include=OF_TRAINING), "patience": knobs.max_epochs, **knobs.knobs}
+        self.knobs = {**encoder, **knobs.model_dump(include=OF_TRAINING), **knobs.knobs}
         self.pretraining_knobs = {**encoder, **knobs.simclr_knobs}
         self._refuse_unknown_knobs()
         if not self.knobs.get("steps_per_epoch"):
