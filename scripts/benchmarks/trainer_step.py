@@ -41,7 +41,7 @@ def plan(device: str, image_size: int) -> TrainingPlan:
     return TrainingPlan(
         loss=WeightedBCEDiceLoss(),
         optimizer=lambda parameters: torch.optim.Adam(parameters, 3e-4),
-        scheduler=lambda optimizer: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=1000),
+        scheduler=lambda optimizer, steps: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=1000),
         augment=BatchAugment(augment),
         image_size=image_size,
         patience=1000,

@@ -249,7 +249,7 @@ def train(name, epochs):
     student = Student(["a"], "mobilenet_v2")
     plan = TrainingPlan(
         loss=WeightedBCEDiceLoss(), optimizer=partial(torch.optim.Adam, lr=1e-3), image_size=64,
-        scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau,
+        scheduler=lambda optimizer, steps: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer),
     )
     loader, val_loader = student_loader(Dataset(views), 3), student_loader(Dataset(views[:4]), 4, shuffle=False)
     trainer = student_trainer(plan, student, loader, val_loader, epochs, str(folder / name))

@@ -94,7 +94,7 @@ def test_the_gate_s_stage_compares_and_calibrates_from_one_look(tmp_path: Path) 
     network = Counted()
     labeler = PromptedLabeler(CompactTeacher(64).eval(), min_score=0.0)
     batches = [views(2), views(3)]
-    GateStage(labeler, TestTimeAverage(network), batches, [views(4)], ["a"], tmp_path)()  # type: ignore[arg-type]
+    GateStage(labeler, [(TestTimeAverage(network), batches)], [views(4)], ["a"], tmp_path)()  # type: ignore[arg-type]
     assert network.looks == LOOKS * len(batches)
 
 

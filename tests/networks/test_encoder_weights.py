@@ -10,9 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torchvision.models import mobilenet_v2
 
+from labelmine.bundle import bundle_root
 from labelmine.errors import WeightsError
 from labelmine.networks import Student
+from labelmine.networks.encoder_weights import shipped_imagenet
 from labelmine.teachers import CompactTeacher, save_compact_teacher
+from labelmine.weights import sha256_of
 
 
 @pytest.fixture
@@ -110,3 +113,21 @@ def test_a_compact_teachers_encoder_starts_a_student(tmp_path: Path) -> None:
     torch.testing.assert_close(own[3], theirs, rtol=0.02, atol=0.02 * theirs.std().item())  # half precision on disk
     with pytest.raises(WeightsError, match=r"teacher.safetensors: .* set --encoder to the file's own encoder"):
         Student(encoder="resnet18", encoder_weights=str(path))
+
+
+@pytest.mark.parametrize("encoder", ["timm-tf_efficientnet_lite0", "timm-tf_efficientnet_lite2"])
+def test_imagenet_weights_ship_for_the_default_encoders(encoder: str) -> None:
+    path = shipped_imagenet(encoder)
+    assert path is not None
+    assert sha256_of(path) in (bundle_root() / "models" / "README.md").read_text(encoding="utf-8")
+    student, random = (Student(encoder=encoder, encoder_weights=weights) for weights in ("imagenet", None))
+    assert student.mean.flatten().tolist() == pytest.approx([127 / 255] * 3)  # what the file says of its input
+    state = load_file(path)
+    for name, value in student.network.encoder.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(value, state[name].float())
+    assert not torch.equal(random.network.encoder.conv_stem.weight, student.network.encoder.conv_stem.weight)
+
+
+def test_other_encoders_ship_none() -> None:
+    assert shipped_imagenet("resnet34") is None

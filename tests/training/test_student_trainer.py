@@ -28,6 +28,7 @@ from labelmine.training import (
     student_trainer,
     view_dataset,
 )
+from labelmine.training.plan import encoder_apart
 from labelmine.transforms import BatchAugment
 from makers import Killed
 
@@ -50,7 +51,7 @@ def plan(exclusive: bool = False, **knobs: Any) -> TrainingPlan:
     return TrainingPlan(
         loss=WeightedBCEDiceLoss(exclusive),
         optimizer=partial(torch.optim.Adam, lr=1e-3),
-        scheduler=partial(torch.optim.lr_scheduler.ReduceLROnPlateau, patience=0),
+        scheduler=lambda optimizer, steps: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0),
         augment=augment,
         image_size=64,
         **knobs,
@@ -91,7 +92,7 @@ def test_a_killed_training_ends_with_the_same_student(
     assert best[0] == best[1]
     curves = [pd.read_csv(tmp_path / run / "history.csv").drop(columns="seconds") for run in ("whole", "killed")]
     pd.testing.assert_frame_equal(*curves)
-    assert list(curves[0]) == ["epoch", "train_loss", "val_dice", "val_loss", "learning_rate"]
+    assert list(curves[0]) == ["epoch", "step", "train_loss", "val_dice", "val_loss", "learning_rate"]
     told = [message.split(", ")[:3] for message in caplog.messages if ": epoch " in message]
     rows = curves[0].iloc[1:]
     assert told == [
@@ -198,22 +199,74 @@ def test_mlflow_only_where_asked(images: ImageSet, tmp_path: Path, monkeypatch: 
     assert seen == ["runs", trainer]
 
 
-def test_the_learning_rate_falls_along_a_cosine_whatever_validation_says(images: ImageSet, tmp_path: Path) -> None:
-    cosine = partial(learning_rate_schedule, name="cosine", max_epochs=4)
-    rated = replace(plan(keep_epoch="last"), scheduler=cosine)
-    trainer = student_trainer(rated, student(), *loaders(images), max_epochs=4, folder=str(tmp_path))
+def scheduled(images: ImageSet, folder: Path, name: str, **knobs: Any) -> Any:
+    """Train for 4 epochs of 2 steps along a schedule; return the trainer."""
+    rated = replace(plan(patience=None, **knobs), scheduler=partial(learning_rate_schedule, name=name))
+    trainer = student_trainer(rated, student(), *loaders(images), max_epochs=4, folder=str(folder))
     trainer.run()
-    rates = pd.read_csv(tmp_path / "history.csv")["learning_rate"]
-    expected = [1e-3 * (1 + np.cos(np.pi * epoch / 4)) / 2 for epoch in range(1, 5)]
-    np.testing.assert_allclose(rates, expected, atol=1e-9)
+    return trainer
+
+
+def test_the_learning_rate_falls_along_a_cosine_whatever_validation_says(images: ImageSet, tmp_path: Path) -> None:
+    trainer = scheduled(images, tmp_path, "cosine", keep_epoch="last")
+    history = pd.read_csv(tmp_path / "history.csv")
+    expected = [1e-3 * (1 + np.cos(np.pi * step / 8)) / 2 for step in (2, 4, 6, 8)]
+    np.testing.assert_allclose(history["learning_rate"], expected, atol=1e-9)
+    assert history["step"].tolist() == [2, 4, 6, 8]
     kept, last = Student.load(tmp_path / "best.safetensors")[0], trainer.network
     for name, value in last.state_dict().items():
         torch.testing.assert_close(kept.state_dict()[name], value)
 
 
+def test_one_cycle_rises_and_falls_to_nothing(images: ImageSet, tmp_path: Path) -> None:
+    scheduled(images, tmp_path, "one_cycle")
+    rates = pd.read_csv(tmp_path / "history.csv")["learning_rate"].tolist()
+    assert rates[0] > 5e-4
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 1e-6
+
+
+def test_the_average_is_kept_and_validated(images: ImageSet, tmp_path: Path) -> None:
+    trainer = scheduled(images, tmp_path, "cosine", keep_epoch="average", average_decay=0.8)
+    kept, last = Student.load(tmp_path / "best.safetensors")[0].state_dict(), trainer.network.state_dict()
+    name = "network.segmentation_head.0.weight"
+    assert not torch.equal(kept[name], last[name])
+    distance = (kept[name] - last[name]).norm() / last[name].norm()
+    assert distance < 0.1  # near the last steps, not at the random start
+
+
+def test_an_average_that_was_killed_goes_on(images: ImageSet, tmp_path: Path) -> None:
+    averaged = replace(plan(keep_epoch="average"), scheduler=partial(learning_rate_schedule, name="one_cycle"))
+    for name, kill_at in (("whole", None), ("killed", 5)):
+        for attempt in (kill_at, None):
+            trainer = student_trainer(averaged, student(), *loaders(images), max_epochs=3, folder=tmp_path / name)
+            if attempt is not None:
+
+                def kill(engine: Engine) -> None:
+                    raise Killed
+
+                trainer.add_event_handler(Events.ITERATION_COMPLETED(once=attempt), kill)
+                with pytest.raises(Killed):
+                    trainer.run()
+            else:
+                trainer.run()
+    whole, killed = (Student.load(tmp_path / name / "best.safetensors")[0].state_dict() for name in ("whole", "killed"))
+    for key, value in whole.items():
+        torch.testing.assert_close(killed[key], value)
+
+
+def test_the_encoder_has_a_rate_of_its_own() -> None:
+    network = student()
+    rest, encoder = encoder_apart(network, 2e-4)
+    assert encoder["lr"] == 2e-4
+    assert "lr" not in rest
+    assert {id(p) for p in encoder["params"]} == {id(p) for p in network.network.encoder.parameters()}
+    assert len(encoder["params"]) + len(rest["params"]) == len(list(network.parameters()))
+
+
 def test_a_plateau_is_s1_s() -> None:
     optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=5e-5)
-    schedule = learning_rate_schedule(optimizer, "plateau", 100)
+    schedule = learning_rate_schedule(optimizer, 100, "plateau")
     for _ in range(5):
         schedule.step(1.0)  # the first is the best; patience 3
     assert optimizer.param_groups[0]["lr"] == pytest.approx(2.5e-5)
@@ -221,7 +274,7 @@ def test_a_plateau_is_s1_s() -> None:
 
 def test_mistyped_schedules_and_epochs() -> None:
     optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-    with pytest.raises(ConfigError, match=r"lr_schedule: expected 'plateau' or 'cosine'. Got: 'step'"):
-        learning_rate_schedule(optimizer, "step", 1)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"keep_epoch: expected 'best' or 'last'. Got: 'first'"):
+    with pytest.raises(ConfigError, match=r"lr_schedule: expected 'plateau', 'cosine' or 'one_cycle'. Got: 'step'"):
+        learning_rate_schedule(optimizer, 1, "step")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"keep_epoch: expected 'best', 'last' or 'average'. Got: 'first'"):
         plan(keep_epoch="first")

@@ -46,6 +46,7 @@ class ImageSet:
             (no gold, but of a validation or test group), ``n_quarantined``, ``n_near_duplicate_pairs``,
             ``n_empty_masks``, and ``n_corrected`` where corrections were given.
         findings: What was assumed while the set was read.
+        near_duplicates: ``(id, id, distance)`` of images that are nearly the same.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ImageSet:
     slice_axis: int
     summary: dict[str, int]
     findings: tuple[Finding, ...] = ()
+    near_duplicates: tuple[Pair, ...] = ()
 
     @property
     def train(self) -> list[Item]:
@@ -157,6 +159,7 @@ def prepare_image_set(
         window=window,
         slice_axis=slice_axis,
         summary=_summary(items, checked, pairs, corrected),
+        near_duplicates=tuple(pairs),
         findings=checked.findings,
     )
     for line in account_lines(checked.items, checked.set_aside, checked.classes):

@@ -32,16 +32,16 @@ class EmaStudent(EMAHandler):  # type: ignore[misc]  # ignite is not followed by
         super().__init__(student, momentum=1 - decay, handle_buffers="update")
         self.warm_up = warm_up
 
-    def attach(self, engine: Engine) -> None:
-        """Follow the trainer ``engine``, each average with a momentum of its own."""
+    def attach(self, engine: Engine, event: Any = Events.ITERATION_COMPLETED) -> None:
+        """Follow the trainer ``engine`` at each ``event``, with a momentum of its own."""
         name = f"momentum_{id(self)}"
 
         def grow(engine: Engine) -> None:
             setattr(engine.state, name, max(self.momentum, 9 / (10 + engine.state.iteration)))
 
         if self.warm_up:  # by the iteration, which a resume restores
-            engine.add_event_handler(Events.ITERATION_COMPLETED, grow)
-        super().attach(engine, name)
+            engine.add_event_handler(event, grow)
+        super().attach(engine, name, event=event)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the averaged weights."""

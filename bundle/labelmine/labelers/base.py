@@ -54,9 +54,11 @@ class Labeler(ABC):
     Attributes:
         name: Short name for records, for example ``prompted``; empty: the name of the class.
         teacher: The model that is asked for labels; None: none.
+        looks_at_gold: Whether its answers to training gold say nothing, as it looks the masks up.
     """
 
     name: str = ""
+    looks_at_gold: bool = False
     teacher: Teacher | None = None
 
     @abstractmethod

@@ -105,6 +105,7 @@ class ReferenceLabeler(Labeler):
     """
 
     name = "reference"
+    looks_at_gold = True
 
     def __init__(
         self,

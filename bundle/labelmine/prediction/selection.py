@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
+from scipy.stats import ttest_1samp
 
 from labelmine.atomic import write_whole
 from labelmine.data import ImageSet
@@ -19,6 +22,8 @@ from labelmine.run.files import BEST_FILE, MODEL_FILE
 
 logger = logging.getLogger(__name__)
 
+SURE = 0.9  # probability that an earlier student is better, from which it is kept
+
 
 @dataclass(frozen=True)
 class Examined:
@@ -28,42 +33,81 @@ class Examined:
         predictors: The students by stage.
         validation: Mean Dice of each on gold validation.
         tables: Of each, a row per test image, see ``evaluate_masks``.
-        kept: The stage of the better student.
+        kept: The stage of the student that is kept.
+        n_validation: Validation images.
     """
 
     predictors: Mapping[str, Predictor]
     validation: Mapping[str, float]
     tables: Mapping[str, pd.DataFrame]
     kept: str
+    n_validation: int
 
     @property
     def reason(self) -> str:
         """Why the kept student was kept."""
-        return "Dice on gold validation: " + ", ".join(f"{n} {v:.3f}" for n, v in self.validation.items())
+        means = ", ".join(f"{n} {v:.3f}" for n, v in self.validation.items())
+        best = max(self.validation.values())
+        doubt = "; the difference may be chance, and the one that learnt from more is kept"
+        return (
+            f"Dice on gold validation, n = {self.n_validation}: {means}"
+            f"{doubt if self.validation[self.kept] < best else ''}"
+        )
 
 
 def examine(folder: Path, stages: Sequence[str], images: ImageSet, device: torch.device | str = "cpu") -> Examined:
-    """Choose the better student on gold validation, and examine all on gold test.
+    """Choose a student on gold validation, and examine all on gold test.
+
+    The last one, which learnt from most, is kept unless validation gold shows an earlier one to be better: few images
+    often rank two students wrongly, so the difference has to be more than chance (paired t-test, ``SURE``).
 
     Writes ``model.safetensors`` (the kept student) and ``test_<stage>.csv``.
 
     Args:
         folder: The run's folder.
-        stages: Stages that may have trained a student; of two as good the first is kept.
+        stages: Stages that may have trained a student, in their order.
         images: The image set.
         device: Where students predict.
     """
     files = {stage: folder / stage / BEST_FILE for stage in stages if (folder / stage / BEST_FILE).is_file()}
     predictors = {stage: Predictor.load(file, device) for stage, file in files.items()}
-    validation = {
-        stage: float(evaluate(predictor, images.val, images, f"validate {stage}")["dice"].mean())
+    dice = {
+        stage: evaluate(predictor, images.val, images, f"validate {stage}")["dice"].to_numpy()
         for stage, predictor in predictors.items()
     }
-    kept = max(validation, key=lambda stage: validation[stage])
+    validation = {stage: float(values.mean()) for stage, values in dice.items()}
+    kept = choose(dice)
     write_whole(folder / MODEL_FILE, files[kept].read_bytes())
     tables = {stage: evaluate(one, images.test, images, f"test {stage}") for stage, one in predictors.items()}
     for stage, table in tables.items():
         write_table(folder / f"test_{stage}.csv", table)
-    examined = Examined(predictors, validation, tables, kept)
+    examined = Examined(predictors, validation, tables, kept, len(images.val))
     logger.info("kept the %s student (%s)", kept, examined.reason)
     return examined
+
+
+def choose(dice: Mapping[str, NDArray[np.float64]]) -> str:
+    """Return the stage of the student to keep: the last, unless an earlier one is surely better.
+
+    Args:
+        dice: By stage, in their order: (N,) Dice of the same validation images.
+
+    Example:
+        >>> even = np.array([0.8, 0.7, 0.9, 0.6])
+        >>> choose({"supervised": even, "mined": even + [0.1, -0.2, 0.1, -0.1]})
+        'mined'
+        >>> choose({"supervised": even, "mined": even - [0.1, 0.2, 0.1, 0.1]})
+        'supervised'
+    """
+    *earlier, kept = dice
+    for stage in sorted(earlier, key=lambda stage: dice[stage].mean(), reverse=True):
+        if _surely_better(dice[stage] - dice[kept]):
+            return stage
+    return kept
+
+
+def _surely_better(gain: NDArray[np.float64]) -> bool:
+    """Tell whether gains (N,) are above 0 in the mean by more than chance; one image never tells."""
+    if len(gain) < 2 or gain.mean() <= 0:
+        return False
+    return bool(np.ptp(gain) == 0 or ttest_1samp(gain, 0, alternative="greater").pvalue < 1 - SURE)

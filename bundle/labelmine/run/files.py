@@ -24,3 +24,6 @@ LABEL_HISTORY_FILE = "label_history.csv"
 
 # Stages that train a student, whose folders bear their names.
 SUPERVISED, MINED, MIXED = "supervised", "mined", "mixed"
+
+# Folders of short trainings, each on a part of the gold, are numbered.
+FOLD = "fold_{}"

@@ -107,7 +107,7 @@ def student_plan(knobs: StudentKnobs, exclusive: bool, augment: Augment, **chang
     """
     plan = TrainingPlan(
         loss=WeightedBCEDiceLoss(exclusive=exclusive),
-        optimizer=partial(torch.optim.AdamW, lr=knobs.learning_rate, weight_decay=knobs.weight_decay),
+        optimizer=partial(torch.optim.AdamW, lr=knobs.learning_rate, weight_decay=knobs.weight_decay, fused=True),
         parameters=partial(encoder_apart, learning_rate=knobs.encoder_learning_rate),
         scheduler=partial(learning_rate_schedule, name=knobs.lr_schedule),
         augment=augment,

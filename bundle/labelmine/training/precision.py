@@ -15,8 +15,9 @@ _GROUPS = 6  # position among the arguments of conv2d
 
 def bfloat16_in_hardware() -> bool:
     """Tell whether this CPU has instructions that multiply bfloat16 matrices (AMX); elsewhere it is no faster."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # torch 2.9 and newer
-    return bool(capabilities().get("amx_bf16"))
+    if not hasattr(torch.cpu, "get_capabilities"):  # older than torch 2.10
+        return False
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def training_inferer(device: torch.device | str) -> SimpleInferer:

@@ -105,7 +105,8 @@ def student_trainer(
         _lr_handler(parts.scheduler, evaluator),
         *_mlflow(plan),
     ]
-    state |= {"average": handler for handler in average}
+    if average:
+        state["average"] = average[0]
     state |= {type(handler).__name__: handler for handler in handlers if hasattr(handler, "state_dict")}
     first = [MeanStatistics(network), *average, *handlers]
     return equip(trainer, parts, validating, state, evaluator, first, shown=["val_dice"])

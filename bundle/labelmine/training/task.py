@@ -105,17 +105,32 @@ class TrainingTask(Generic[K]):
         return new_student(names, knobs.encoder, start, self.exclusive, knobs.seed, knobs.device)
 
     def trainer(
-        self, stage: str, plan: TrainingPlan, network: Student, loader: DataLoader, handlers: Sequence[Any] = ()
+        self,
+        stage: str,
+        plan: TrainingPlan,
+        network: Student,
+        loader: DataLoader,
+        handlers: Sequence[Any] = (),
+        max_epochs: int | None = None,
     ) -> SupervisedTrainer:
         """Return the trainer of a stage, which keeps its files in the folder of the stage's name."""
         where = self.folder.path / stage
-        return student_trainer(plan, network, loader, self.val_loader, self.knobs.max_epochs, where, handlers)
+        epochs = max_epochs or self.knobs.max_epochs
+        return student_trainer(plan, network, loader, self.val_loader, epochs, where, handlers)
 
-    def train(self, stage: str, plan: TrainingPlan, network: Student, items: Sequence[Item], **how: Any) -> None:
+    def train(
+        self,
+        stage: str,
+        plan: TrainingPlan,
+        network: Student,
+        items: Sequence[Item],
+        max_epochs: int | None = None,
+        **how: Any,
+    ) -> None:
         """Train a student on items as a stage of the run; ``how`` as ``batches`` takes it."""
 
         def work() -> None:
             loader = self.batches(items, steps=self.knobs.steps_per_epoch, **how)
-            self.trainer(stage, plan, network, loader).run()
+            self.trainer(stage, plan, network, loader, max_epochs=max_epochs).run()
 
         self.folder.stage(stage, work)

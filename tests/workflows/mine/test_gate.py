@@ -73,7 +73,7 @@ class Unknowing(Oracle):
 
 
 def gate_of(labeler: Any, folder: Path) -> dict[str, Any]:
-    GateStage(labeler, student, views(24), views(8, 100), ["square"], folder)()
+    GateStage(labeler, [(student, views(24))], views(8, 100), ["square"], folder)()
     verdict: dict[str, Any] = json.loads((folder / "gate.json").read_text())
     return verdict
 
@@ -121,7 +121,7 @@ def test_how_often_an_empty_label_is_right_is_counted(right: int, expected: floa
             if number * 4 + row < right:
                 batch["label"][row] = 0
     empty = Oracle(0)
-    stage = GateStage(empty, student, batches, views(8, 100), ["square"], tmp_path, margin=1.0)
+    stage = GateStage(empty, [(student, batches)], views(8, 100), ["square"], tmp_path, margin=1.0)
     stage()
     verdict = json.loads((tmp_path / "gate.json").read_text())
     assert verdict["empty_dice"] == expected
@@ -155,9 +155,8 @@ def test_a_broken_teacher_cannot_spoil_labels_of_real_polyps(shared_data: Path, 
     images = prepare_image_set(str(tmp_path / "set.csv"), str(tmp_path / "run"))
     polyps = Student.load(bundle_root() / "models" / "model.safetensors")[0]
     broken = PromptedLabeler(shuffled(build_compact_teacher("compact")), min_score=0)
-    stage = GateStage(
-        broken, polyps, loader(images, "val", 128), loader(images, "train", 128), images.classes.names, tmp_path
-    )
+    held_out = [(polyps, loader(images, "val", 128))]
+    stage = GateStage(broken, held_out, loader(images, "train", 128), images.classes.names, tmp_path)
     stage()
     overall = json.loads((tmp_path / "gate.json").read_text())["gate"]["rows"][0]
     assert overall["labeler"] < overall["student"] - 0.03
@@ -170,6 +169,18 @@ def test_a_broken_teacher_cannot_spoil_labels_of_real_polyps(shared_data: Path, 
         own += agreement(_mask(polyps, batch), batch["label"]).tolist()
     assert np.mean(gated) > np.mean(own) - 0.01
     assert np.mean(gated) > np.mean(teacher) + 0.03
+
+
+def test_each_student_is_asked_about_what_it_never_saw(tmp_path: Path) -> None:
+    def blind(image: Tensor) -> Tensor:
+        return torch.full_like(image[:, :1], -20.0)
+
+    GateStage(Oracle(0), [(blind, views(24)), (student, views(24, 24))], views(8, 100), ["square"], tmp_path)()
+    table = pd.read_csv(tmp_path / "gate.csv")
+    assert table["id"].tolist() == [f"view_{n}" for n in range(48)]
+    assert (table["student"][:24] == 0).all()
+    assert (table["student"][24:] > 0.5).all()
+    assert (table["labeler"] == 1).all()
 
 
 def loader(images: ImageSet, split: str, size: int) -> Any:

@@ -18,7 +18,7 @@ from labelmine.errors import ConfigError, DataError
 from labelmine.labelers.prediction import predict
 from labelmine.synthesis import Generator
 from labelmine.teachers import CompactTeacher
-from labelmine.training import TrainingTask, adam_plan
+from labelmine.training import TrainingTask, student_plan
 from labelmine.transforms import flips_and_turns
 from labelmine.workflows.synthesize import FeatureNetwork, Synthesis, SynthesizeKnobs
 from labelmine.workflows.synthesize.admission import AdmissionStage, _drawn, _lesion
@@ -160,7 +160,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def synthesis(folder: Path, images: ImageSet, **knobs: Any) -> Synthesis:
     task = task_of(folder, images, **knobs)
-    return Synthesis(task, CompactTeacher(64), FEATURES, adam_plan(task.knobs, task.exclusive, flips_and_turns()))
+    return Synthesis(task, CompactTeacher(64), FEATURES, student_plan(task.knobs, task.exclusive, flips_and_turns()))
 
 
 def list_candidates(folder: Path, **columns: list[Any]) -> None:

@@ -1,10 +1,10 @@
-"""Before anything is labelled: what held-out gold says about the labeler (``gate.json``, ``gate.csv``)."""
+"""Before anything is labelled: what gold that no student saw says about the labeler (``gate.json``, ``gate.csv``)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +38,33 @@ from labelmine.run.files import GATE_FILE
 logger = logging.getLogger(__name__)
 
 Batch = Mapping[str, Any]
-Answers = tuple[PseudoLabel, Tensor]
+HeldOut = tuple[StudentNetwork, Iterable[Batch]]
 MIN_EMPTY = 5  # held-out images without a label below which it cannot be told whether empty labels are right
 
 
+@dataclass(frozen=True)
+class _Examined:
+    """A batch of gold, what the labeler answered (None: it was not asked), and the student's probability."""
+
+    batch: Batch
+    answer: PseudoLabel | None
+    probability: Tensor
+
+    @property
+    def asked(self) -> PseudoLabel:
+        """The answer of a labeler that was asked."""
+        assert self.answer is not None
+        return self.answer
+
+
 class GateStage:
-    """Examine a labeler on validation gold and write the verdict that ``GatedLabeler`` goes by.
+    """Examine a labeler on gold that its student never saw, and write the verdict that ``GatedLabeler`` goes by.
 
     A verdict that is there already stands: the run was resumed.
 
     Args:
         labeler: Who is examined.
-        student: The student that it will label for.
-        loader: Batches of views of validation gold.
+        held_out: Students, each with batches of views of gold that it never saw.
         references: Batches of views of training gold, for the range of areas.
         class_names: The K classes.
         folder: Where ``gate.json`` and ``gate.csv`` (Dice of each source by image and class) go.
@@ -63,8 +77,7 @@ class GateStage:
     def __init__(
         self,
         labeler: Labeler,
-        student: StudentNetwork,
-        loader: Iterable[Batch],
+        held_out: Sequence[HeldOut],
         references: Iterable[Batch],
         class_names: Sequence[str],
         folder: str | Path,
@@ -76,8 +89,7 @@ class GateStage:
         """Keep what is needed; nothing is asked yet."""
         check_number("gate_margin", margin, -1, 1)
         self.labeler = labeler
-        self.student = student
-        self.loader = loader
+        self.held_out = held_out
         self.references = references
         self.class_names = tuple(class_names)
         self.folder = Path(folder).expanduser()
@@ -91,22 +103,24 @@ class GateStage:
         path = self.folder / GATE_FILE
         if path.is_file():
             return
-        batches = [self._moved(batch) for batch in self.loader]
-        self.labeler.prepare(self.student)
-        known = [image_id for batch in batches for image_id in batch["id"] if self.labeler.knows(image_id)]
-        area_range = AreaRange.of(mask for batch in [*self.references, *batches] for mask in batch["label"].cpu())
-        answers = [self._asked(batch) for batch in progress(batches, "gate", "batch")] if known else []
+        held_out = [(student, [self._moved(batch) for batch in batches]) for student, batches in self.held_out]
+        known = any(self.labeler.knows(i) for _, batches in held_out for batch in batches for i in batch["id"])
+        examined = [one for student, batches in held_out for one in self._examine(student, batches, known)]
+        masks = (
+            mask for batch in [*self.references, *(one.batch for one in examined)] for mask in batch["label"].cpu()
+        )
+        area_range = AreaRange.of(masks)
         if known:
-            table = self._compare(batches, answers)
+            table = self._compare(examined)
             write_table(self.folder / "gate.csv", table)
             gate = decide(table, self.class_names, SIZE_FROM, self.margin)
         else:
             gate = uncompared_gate(self.class_names, SIZE_FROM)
         verdict = Verdict(gate=gate, expected_dice=None, area_range=area_range, source=self.labeler.source)
         if known:
-            learnt, empty_dice = self._calibrate(batches, answers, verdict)
+            learnt, empty_dice = self._calibrate(examined, verdict)
         else:
-            learnt, empty_dice = self._calibrate_by_corruption(batches, verdict), 0.0
+            learnt, empty_dice = self._calibrate_by_corruption(examined, verdict), 0.0
         replace(verdict, expected_dice=learnt, empty_dice=empty_dice).save(path)
         logger.info("gate: %s", gate.sentence())
         if gate.chosen == {DrawnBy.STUDENT}:
@@ -116,15 +130,19 @@ class GateStage:
         else:
             logger.info("gate: expected Dice %s", learnt.calibration.summary())
 
-    def _asked(self, batch: Batch) -> Answers:
-        """Return what the labeler answers to a batch, and the student's probability."""
-        answer = self.labeler(batch, self.student)
-        return answer, predict_once(self.student, batch, self.exclusive, answer)
+    def _examine(self, student: StudentNetwork, batches: Sequence[Batch], ask: bool) -> Iterator[_Examined]:
+        """Yield what the labeler, where it is asked, and the student answer to batches."""
+        self.labeler.prepare(student)
+        for batch in progress(batches, "gate", "batch"):
+            answer = self.labeler(batch, student) if ask else None
+            own = predict_once(student, batch, self.exclusive, answer) if answer else None
+            yield _Examined(batch, answer, predict(student, batch, self.exclusive) if own is None else own)
 
-    def _compare(self, batches: Sequence[Batch], answers: Sequence[Answers]) -> pd.DataFrame:
+    def _compare(self, examined: Sequence[_Examined]) -> pd.DataFrame:
         """Return a row per image and class: area of the student's mask, and Dice of each source."""
         rows: list[dict[str, Any]] = []
-        for batch, (answer, probability) in zip(batches, answers, strict=True):
+        for one in examined:
+            batch, answer, probability = one.batch, one.asked, one.probability
             masks = {
                 DrawnBy.STUDENT: probability,
                 DrawnBy.LABELER: answer.mask,
@@ -138,15 +156,14 @@ class GateStage:
                     rows.append({"id": image_id, "class": name, "area": float(area[b, k]), **scores})
         return pd.DataFrame(rows)
 
-    def _calibrate(
-        self, batches: Sequence[Batch], answers: Sequence[Answers], verdict: Verdict
-    ) -> tuple[ExpectedDice | None, float]:
+    def _calibrate(self, examined: Sequence[_Examined], verdict: Verdict) -> tuple[ExpectedDice | None, float]:
         """Learn from the labels that the gated labeler gives to gold images; also how often empty ones are right."""
         gated = GatedLabeler(self.labeler, verdict, self.exclusive, min_score=0.0)
         signals, dice, groups = [], [], []
         empty: list[float] = []
-        for batch, (answer, probability) in zip(batches, answers, strict=True):
-            label = gated.judge(batch, answer, probability)
+        for one in examined:
+            batch = one.batch
+            label = gated.judge(batch, one.asked, one.probability)
             found = (label.mask > 0.5).flatten(1).any(1)
             signals.append({name: value[found] for name, value in label.signals.items()})
             right = class_dice(label.mask, batch["label"]).mean(1)
@@ -155,11 +172,11 @@ class GateStage:
             groups += [self._group(i) for i, f in zip(batch["id"], found.tolist(), strict=True) if f]
         return _fit(signals, dice, groups), float(np.mean(empty)) if len(empty) >= MIN_EMPTY else 0.0
 
-    def _calibrate_by_corruption(self, batches: Sequence[Batch], verdict: Verdict) -> ExpectedDice | None:
+    def _calibrate_by_corruption(self, examined: Sequence[_Examined], verdict: Verdict) -> ExpectedDice | None:
         """Learn from gold masks made worse in known ways, as the labeler has no answer on these images."""
-        probability = torch.cat([predict(self.student, batch, self.exclusive) for batch in batches])
-        gold = torch.cat([batch["label"] for batch in batches])
-        ids = [image_id for batch in batches for image_id in batch["id"]]
+        probability = torch.cat([one.probability for one in examined])
+        gold = torch.cat([one.batch["label"] for one in examined])
+        ids = [image_id for one in examined for image_id in one.batch["id"]]
         made = list(corrupted(gold.cpu().numpy() > 0.5))
         index = torch.tensor([n for n, _ in made])
         labels = torch.from_numpy(np.stack([label for _, label in made])).float().to(gold.device)

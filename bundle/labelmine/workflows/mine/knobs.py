@@ -16,6 +16,8 @@ class MineKnobs(GoldKnobs, TaskKnobs, TrustKnobs):
     workflow: ClassVar[str] = "mine"
 
     corrections: str | None
+    folds: NotNegative
+    fold_epochs: Count
     gate_margin: Annotated[float, Interval(ge=-1, le=1)]
     pseudo_weight: Share
     strong_view: Share

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from labelmine.data import Item, LabelStore
+from monai.data import DataLoader
+
+from labelmine.data import Fold, Item, LabelStore, gold_folds
 from labelmine.handlers import InFiles, PseudoLabeling
 from labelmine.labelers import Labeler, build_trusted_labeler
 from labelmine.networks import Student
 from labelmine.prediction import SavedStudent, best_student
-from labelmine.run.files import GATE_FILE, LABELS_FOLDER, MINED, SUPERVISED
+from labelmine.run.files import FOLD, GATE_FILE, LABELS_FOLDER, MINED, SUPERVISED
 from labelmine.training import TrainingPlan, TrainingTask
 from labelmine.transforms import StudentView
 from labelmine.workflows.mine.conclusion import conclude
 from labelmine.workflows.mine.gate import GateStage
 from labelmine.workflows.mine.knobs import MineKnobs
 from labelmine.workflows.mine.relabeling import relabeling_handlers, schedule_of
+
+ENOUGH = 60  # validation images that are enough for the gate by themselves
 
 
 class Mining:
@@ -44,8 +48,19 @@ class Mining:
         """Train the first student, on gold alone."""
         self.task.train(SUPERVISED, self.training, self.task.new_student(), self.task.images.train)
 
+    def train_folds(self) -> None:
+        """Train short students on parts of the gold, so that the gate can ask about images that they never saw."""
+        for number, fold in enumerate(self._folds):
+            self.task.train(
+                FOLD.format(number),
+                self.training,
+                self.task.new_student(),
+                fold.train,
+                max_epochs=self.knobs.fold_epochs,
+            )
+
     def examine_labeler(self) -> None:
-        """Let validation gold say who labels better, the labeler or the student."""
+        """Let gold that no student saw say who labels better, the labeler or the student."""
         if self.knobs.gate:
             self.task.folder.stage("gate", self._gate())
 
@@ -76,8 +91,7 @@ class Mining:
     @cached_property
     def prompter(self) -> SavedStudent:
         """The student that prompts when labels go into files."""
-        stage = SUPERVISED if self.knobs.schedule == "one_time" else MINED
-        return SavedStudent(self.path / stage, self.knobs.device, self.knobs.tta)
+        return self._saved(SUPERVISED if self.knobs.schedule == "one_time" else MINED)
 
     @cached_property
     def store(self) -> LabelStore:
@@ -105,13 +119,21 @@ class Mining:
             device=self.knobs.device,
         )
 
+    @cached_property
+    def _folds(self) -> list[Fold]:
+        """Folds of the training gold; none where enough validates, or where the labeler has looked at it."""
+        images, knobs = self.task.images, self.knobs
+        if not knobs.gate or self.labeler.looks_at_gold or len(images.val) >= ENOUGH:
+            return []
+        return gold_folds(images.train, knobs.folds, knobs.seed, images.near_duplicates)
+
     def _gate(self) -> GateStage:
         task = self.task
+        folds = [(self._saved(FOLD.format(n)), self._views(fold.held_out)) for n, fold in enumerate(self._folds)]
         return GateStage(
             self.labeler,
-            SavedStudent(self.path / SUPERVISED, self.knobs.device, self.knobs.tta),
-            loader=task.val_loader,
-            references=task.batches(task.images.train, cache=False, shuffle=False),
+            [*folds, (self._saved(SUPERVISED), task.val_loader)],
+            references=self._views(task.images.train),
             class_names=task.images.classes.names,
             groups=task.images.groups,
             folder=self.path,
@@ -119,6 +141,12 @@ class Mining:
             margin=self.knobs.gate_margin,
             device=self.knobs.device,
         )
+
+    def _saved(self, stage: str) -> SavedStudent:
+        return SavedStudent(self.path / stage, self.knobs.device, self.knobs.tta)
+
+    def _views(self, items: Sequence[Item]) -> DataLoader:
+        return self.task.batches(items, cache=False, shuffle=False)
 
     def _train_mined(self) -> None:
         knobs, network = self.knobs, self._second_student()
