@@ -272,3 +272,22 @@ def test_real_polyps(shared_data: Path, tmp_path: Path, outline: Reader) -> None
     path = write_report(tmp_path, context)
     assert 50_000 < path.stat().st_size < 3_000_000
     assert len(outline(path.read_text(encoding="utf-8")).images) == 1 + 3 * 2
+
+
+def test_the_page_says_what_each_student_got() -> None:
+    def history(losses: list[float]) -> list[dict[str, float]]:
+        return [{"epoch": n, "step": 50.0 * n, "train_loss": loss, "seconds": 6.0} for n, loss in enumerate(losses, 1)]
+
+    falling, settled = history([1.0, 0.8, 0.6, 0.4]), history([1.0, 0.5, 0.4, 0.395])
+    table = run_tables.training_table({"supervised": falling, "mined": settled, "short": history([1.0])}, 160)
+    assert table is not None
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["optimizer steps"] == ("200", "200", "50")
+    assert rows["pixels, longest side"] == ("160", "160", "160")
+    assert rows["time"] == ("24 s", "24 s", "6.0 s")
+    assert rows["still falling"] == (
+        "yes, by 33% in the last quarter: more steps may help",
+        "no",
+        "one epoch: not known",
+    )
+    assert run_tables.training_table({"older": [{"epoch": 1, "train_loss": 1.0, "seconds": 1.0}]}, None) is None

@@ -104,7 +104,8 @@ def _training(context: ReportContext, pictures: RunPictures) -> Section:
         pictures.curve(context, "val_dice", "Dice on gold validation", unit_range=True),
         pictures.labels(context.label_history),
     ]
-    return Section("Training", [Columns(curves)])
+    got = run_tables.training_table(context.histories, context.config.get("image_size"))
+    return Section("Training", [got, Columns(curves)])
 
 
 def _data(context: ReportContext) -> Section:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from labelmine.evaluation.summary import SIZE_FROM, SIZE_LABELS
@@ -20,6 +21,7 @@ COUNT_LABELS = {
     "n_near_duplicate_pairs": "near-duplicate pairs, kept together",
     "n_empty_masks": "gold masks without a lesion",
 }
+FALLING = 0.05  # relative fall of the loss over the last quarter of a training from which it had not settled
 #: What `summarise` gives, by student.
 Summaries = Mapping[str, Mapping[str, Any]]
 
@@ -104,6 +106,36 @@ def gate_table(gate: GateSummary) -> Table | None:
     ]
     caption = "Who labels: mean Dice on held-out gold, by the size of what the student found"
     return Table(caption, ("", "images", "student", "labeler", "blend", "chosen"), rows) if rows else None
+
+
+def training_table(histories: Mapping[str, Sequence[Mapping[str, float]]], pixels: Any) -> Table | None:
+    """What each student got: steps, pixels, time, and whether its loss was still falling; None without curves.
+
+    Args:
+        histories: Rows of ``history.csv`` by student.
+        pixels: Side of their view; None: not known.
+    """
+    known = {name: rows for name, rows in histories.items() if rows and "step" in rows[-1]}
+    if not known:
+        return None
+    rows = [
+        ("optimizer steps", *(f"{rows[-1]['step']:.0f}" for rows in known.values())),
+        *([("pixels, longest side", *(str(pixels) for _ in known))] if pixels else []),
+        ("time", *(duration(sum(row["seconds"] for row in rows)) for rows in known.values())),
+        ("training loss at the end", *(number(rows[-1]["train_loss"]) for rows in known.values())),
+        ("still falling", *(_falling([row["train_loss"] for row in rows]) for rows in known.values())),
+    ]
+    return Table("What each student got", ("", *known), rows)
+
+
+def _falling(losses: Sequence[float]) -> str:
+    """Say by how much the loss of the last quarter of the epochs lies below that of the quarter before."""
+    quarter = max(len(losses) // 4, 1)
+    if len(losses) < 2 * quarter:
+        return "one epoch: not known"
+    last, before = fmean(losses[-quarter:]), fmean(losses[-2 * quarter : -quarter])
+    fall = (before - last) / abs(before) if before else 0.0
+    return f"yes, by {fall:.0%} in the last quarter: more steps may help" if fall > FALLING else "no"
 
 
 def count_rows(counts: Mapping[str, int]) -> list[tuple[str, str]]:
