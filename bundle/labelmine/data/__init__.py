@@ -2,7 +2,7 @@
 
 from labelmine.data.classes import ClassMap, ClassSpec
 from labelmine.data.duplicates import Pair, near_duplicates
-from labelmine.data.folds import Fold, gold_folds
+from labelmine.data.folds import Fold, folds_beside_validation, gold_folds
 from labelmine.data.headers import pixel_spacing, slice_index
 from labelmine.data.image_set import ImageSet, find_images, prepare_image_set
 from labelmine.data.integrity import CheckedItems, check_items
@@ -38,6 +38,7 @@ __all__ = [
     "encode_png",
     "find_images",
     "find_items",
+    "folds_beside_validation",
     "gold_folds",
     "near_duplicates",
     "pixel_spacing",

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from labelmine.data.image_set import ImageSet
 from labelmine.data.items import Item
 from labelmine.data.splits import clusters_of, shuffled
+
+ENOUGH = 60  # validation images from which on nothing else need be asked
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,10 @@ def gold_folds(items: Sequence[Item], count: int, seed: int, pairs: Iterable[tup
         Fold([item for item in items if item["id"] not in part], [item for item in items if item["id"] in part])
         for part in map(frozenset, parts)
     ]
+
+
+def folds_beside_validation(images: ImageSet, count: int, seed: int) -> list[Fold]:
+    """Return folds of the training gold where too few images validate, else none; see ``gold_folds``."""
+    if len(images.val) >= ENOUGH:
+        return []
+    return gold_folds(images.train, count, seed, images.near_duplicates)

@@ -14,7 +14,8 @@ from labelmine.workflows.doctor.costs import Stopwatch
 
 KNOBS = {
     "encoder": "mobilenet_v2", "image_size": 64, "batch_size": 4, "max_epochs": 10, "steps_per_epoch": None,
-    "cache_num": 2000, "tta": True, "embedding_cache": "default", "cache_gb": 20,
+    "cache_num": 2000, "tta": True, "embedding_cache": "default", "cache_gb": 20, "gate": True, "folds": 2,
+    "fold_epochs": 5,
 }  # fmt: skip
 
 
@@ -40,9 +41,11 @@ def test_costs_are_those_of_the_configured_training(watch: Stopwatch, images: Im
     found = watch.costs(CompactTeacher(64), tmp_path)
     gold, unlabeled, val = len(images.train), len(images.unlabeled), len(images.val)
     read = forward = 2.0 / 4
-    first, second, labelling = found.seconds.values()
+    first, folds, second, labelling = found.seconds.values()
     assert first == pytest.approx(10 * (gold // 4 * 2.0 + val * forward) + gold * read)
     assert second == pytest.approx(10 * ((gold + unlabeled) // 4 * 2.0 + val * forward) + (gold + unlabeled) * read)
+    halves = [gold - gold // 2, gold // 2]
+    assert folds == pytest.approx(sum(5 * (n // 4 * 2.0 + val * forward) + n * read for n in halves))
     assert labelling == pytest.approx(unlabeled * (read + 2.0 + 8 * forward))
     assert found.disk["embeddings of the teacher"] == (unlabeled + val) * 2 * 256 * 8 * 8
     weights = sum(p.numel() * 4 for p in watch.student.parameters())

@@ -14,20 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labelmine.data import ImageSet
+from labelmine.data import ImageSet, folds_beside_validation
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student
 from labelmine.report.doctor_tables import MiningCosts
 from labelmine.teachers import Teacher
-from labelmine.training import new_student, student_loader, view_dataset
+from labelmine.training import new_student, student_loader, training_inferer, view_dataset
 
 #: Knobs of ``mine`` that the costs depend on.
 OF_COSTS = (
-    "encoder", "image_size", "batch_size", "max_epochs", "steps_per_epoch", "cache_num", "tta", "embedding_cache",
-    "cache_gb",
+    "encoder", "image_size", "batch_size", "max_epochs", "steps_per_epoch", "cache_num", "gate", "folds", "fold_epochs",
+    "tta", "embedding_cache", "cache_gb",
 )  # fmt: skip
 #: Of each thing that is timed: at most so many seconds (but for one warm-up and one measurement), and times.
-SECONDS, TIMES = 8.0, 10
+SECONDS, TIMES = 4.0, 6
 #: Seconds from which on a CPU is asked for less.
 LONG = 4 * 3600
 #: Looks of test-time augmentation, see ``TestTimeAverage``.
@@ -42,13 +42,13 @@ class Stopwatch:
     Args:
         images: The set, split.
         knobs: Of ``mine``, those of ``OF_COSTS``.
-        seed: Of the untrained student.
+        seed: Of the untrained student, and of folds.
         device: Where to compute.
     """
 
     def __init__(self, images: ImageSet, knobs: dict[str, Any], seed: int, device: str) -> None:
         """Read one batch, and build an untrained student."""
-        self.images, self.knobs, self.device = images, knobs, torch.device(device)
+        self.images, self.knobs, self.seed, self.device = images, knobs, seed, torch.device(device)
         items = (images.train * knobs["batch_size"])[: max(knobs["batch_size"], 2)]
         views = view_dataset(items, images, knobs["image_size"], cache_num=0)
         loader = student_loader(views, len(items), shuffle=False)
@@ -81,13 +81,14 @@ class Stopwatch:
 
     def _step(self) -> float:
         network = self.student.train()
-        optimizer = torch.optim.Adam(network.parameters())
+        optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+        infer = training_inferer(self.device)
         amp = self.device.type == "cuda"
 
         def step() -> None:
             optimizer.zero_grad()
             with torch.autocast(self.device.type, enabled=amp):
-                loss = self.loss(network(self.image), self.target)
+                loss = self.loss(infer(self.image, network), self.target)
             loss.backward()
             optimizer.step()
 
@@ -110,13 +111,19 @@ class Stopwatch:
         gold, both = len(images.train), len(images.train) + len(images.unlabeled)
         validation = len(images.val) * forward
 
-        def training(n: int) -> float:
+        def training(n: int, epochs: int) -> float:
             steps = knobs["steps_per_epoch"] or max(n // knobs["batch_size"], 1)
             read_again = max(n - knobs["cache_num"], 0) * self.read
             epoch = steps * step + validation + read_again
-            return float(knobs["max_epochs"] * epoch + min(n, knobs["cache_num"]) * self.read)
+            return float(epochs * epoch + min(n, knobs["cache_num"]) * self.read)
 
-        return {"first training, on gold": training(gold), "second training": training(both)}
+        folds = folds_beside_validation(images, knobs["folds"], self.seed) if knobs["gate"] else []
+        of_folds = sum(training(len(fold.train), knobs["fold_epochs"]) for fold in folds)
+        return {
+            "first training, on gold": training(gold, knobs["max_epochs"]),
+            **({"short trainings for the gate": of_folds} if of_folds else {}),
+            "second training": training(both, knobs["max_epochs"]),
+        }
 
     def _labelling(self, forward: float, encode: float) -> float:
         looks = LOOKS if self.knobs["tta"] else 1
@@ -147,9 +154,8 @@ class Stopwatch:
             f"Measured here, on {self.device.type}, with this set's images: {step:.3g} s for a step of "
             f"{len(self.image)} images of {knobs['image_size']} pixels ({knobs['encoder']}), {encode:.3g} s for the "
             f"teacher '{teacher.name}' to encode one.",
-            f"Extrapolated to {epochs} of both trainings, the most there can be: a training mostly stops earlier. The "
-            "teacher's answers to prompts, the gate and the examination come on top; a machine that is busy with "
-            "other work gives other figures.",
+            f"Extrapolated to {epochs} of both trainings. The teacher's answers to prompts, the gate and the examination "
+            "come on top; a machine that is busy with other work gives other figures.",
         ]
 
     def _advice(self, seconds: float) -> list[str]:

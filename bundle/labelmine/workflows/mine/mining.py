@@ -8,7 +8,7 @@ from typing import Any
 
 from monai.data import DataLoader
 
-from labelmine.data import Fold, Item, LabelStore, gold_folds
+from labelmine.data import Fold, Item, LabelStore, folds_beside_validation
 from labelmine.handlers import InFiles, PseudoLabeling
 from labelmine.labelers import Labeler, build_trusted_labeler
 from labelmine.networks import Student
@@ -20,9 +20,6 @@ from labelmine.workflows.mine.conclusion import conclude
 from labelmine.workflows.mine.gate import GateStage
 from labelmine.workflows.mine.knobs import MineKnobs
 from labelmine.workflows.mine.relabeling import relabeling_handlers, schedule_of
-
-ENOUGH = 60  # validation images that are enough for the gate by themselves
-
 
 class Mining:
     """Train a student on gold, label with it, train another on gold and labels, keep the better one.
@@ -122,10 +119,9 @@ class Mining:
     @cached_property
     def _folds(self) -> list[Fold]:
         """Folds of the training gold; none where enough validates, or where the labeler has looked at it."""
-        images, knobs = self.task.images, self.knobs
-        if not knobs.gate or self.labeler.looks_at_gold or len(images.val) >= ENOUGH:
+        if not self.knobs.gate or self.labeler.looks_at_gold:
             return []
-        return gold_folds(images.train, knobs.folds, knobs.seed, images.near_duplicates)
+        return folds_beside_validation(self.task.images, self.knobs.folds, self.knobs.seed)
 
     def _gate(self) -> GateStage:
         task = self.task
