@@ -19,8 +19,9 @@ def test_a_row_per_epoch_with_what_reports_need(toy: Callable[..., Any], tmp_pat
 
     table = pd.read_csv(tmp_path / "toy" / "history.csv")
 
-    assert list(table) == ["epoch", "train_loss", "val_loss", "learning_rate", "seconds"]
+    assert list(table) == ["epoch", "step", "train_loss", "val_loss", "learning_rate", "seconds"]
     assert table["epoch"].tolist() == [1, 2, 3]
+    assert table["step"].tolist() == [3, 6, 9]
     assert table["train_loss"].tolist() == pytest.approx([sum(losses[i : i + 3]) / 3 for i in (0, 3, 6)])
     assert table["val_loss"].iloc[-1] == pytest.approx(made.history.evaluator.state.metrics["val_loss"])
     assert (table["learning_rate"] == 1e-2).all()

@@ -154,8 +154,8 @@ class Stopwatch:
             f"Measured here, on {self.device.type}, with this set's images: {step:.3g} s for a step of "
             f"{len(self.image)} images of {knobs['image_size']} pixels ({knobs['encoder']}), {encode:.3g} s for the "
             f"teacher '{teacher.name}' to encode one.",
-            f"Extrapolated to {epochs} of both trainings. The teacher's answers to prompts, the gate and the examination "
-            "come on top; a machine that is busy with other work gives other figures.",
+            f"Extrapolated to {epochs} of both trainings. The teacher's answers to prompts, the gate and the "
+            "examination come on top; a machine that is busy with other work gives other figures.",
         ]
 
     def _advice(self, seconds: float) -> list[str]:

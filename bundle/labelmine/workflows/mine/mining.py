@@ -21,6 +21,7 @@ from labelmine.workflows.mine.gate import GateStage
 from labelmine.workflows.mine.knobs import MineKnobs
 from labelmine.workflows.mine.relabeling import relabeling_handlers, schedule_of
 
+
 class Mining:
     """Train a student on gold, label with it, train another on gold and labels, keep the better one.
 
