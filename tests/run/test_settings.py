@@ -114,7 +114,7 @@ def test_nested_overrides_show(
 
 
 def test_a_default_given_by_hand_is_no_change() -> None:
-    assert settings_of("mine") == settings_of("mine", encoder="mobilenet_v2", image_size=64)
+    assert settings_of("mine") == settings_of("mine", encoder="mobilenet_v2", image_size=96)
 
 
 def test_the_list_of_what_changes_nothing_holds_only_knobs_that_there_are() -> None:

@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 QUARANTINE_FILE_NAME = "quarantine.csv"
 CORRECTIONS_FOLDER = "corrections"
-#: Images of the built-in set: few masks, so that labels are worth something, and enough tests to tell by.
-PHANTOM_COUNT = 216
+#: Images of the built-in set.
+PHANTOM_COUNT = 160
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def prepare_image_set(
         window: (centre, width) for images of more than 8 bits; None takes the file's own, else percentiles.
         slice_axis: Axis along which NIfTI volumes are cut.
         phantom_size: Height and width of phantom images in pixels.
-        phantom_count: Number of phantom images, 10 or more: of 27, 2 are training gold, 2 validate, 8 test,
+        phantom_count: Number of phantom images, 10 or more: a fifth is training gold, a tenth validates, a fifth tests,
             half is unlabelled with its gold as ``dropped_label``.
         corrections: Reads corrected masks, see ``labelmine.exchange.corrections_reader``: their images become training
             gold, whatever ``labeled_fraction`` hid. The split is drawn without them, so that a later run with more
@@ -171,11 +171,10 @@ def prepare_image_set(
 
 
 def mining_phantoms(run: Path, count: int, seed: int, size: int) -> Path:
-    """Write the phantoms of a run that splits: of 27, 2 train, 2 validate, 8 test, and 15 have no gold."""
+    """Write the phantoms of a run that splits: a fifth trains, a tenth validates, a fifth tests, half has no gold."""
     if count < 10:
         raise ConfigError(f"phantom_count: expected 10 or more, got {count}")
-    n_train = n_val = max(round(count * 2 / 27), 2)
-    n_test = round(count * 8 / 27)
+    n_train, n_val, n_test = round(count * 0.2), round(count * 0.1), round(count * 0.2)
     return write_phantom_set(run / "phantom", n_train, n_val, n_test, seed, size, count - n_train - n_val - n_test)
 
 
