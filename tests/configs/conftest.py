@@ -57,6 +57,8 @@ def run_config(config_files: Callable[..., list[str]]) -> Callable[..., None]:
     """Run configs as the command line does, without letting ``logging.conf`` take pytest's log handlers away."""
 
     def run(*names: str, **knobs: Any) -> None:
+        if names[0] == "mine":
+            knobs.setdefault("folds", 0)  # a test of its own asks for them
         monai.bundle.run(config_file=config_files(*names), logging_file=False, **knobs)
 
     return run

@@ -163,6 +163,17 @@ def test_a_set_with_gold_alone_is_trained_on_and_said_to_be_so(
     assert metrics["warnings"][0].startswith("All images have gold, so nothing was mined")
 
 
+def test_the_gate_asks_about_training_gold_by_students_of_folds(
+    tmp_path: Path, phantom_folder: Callable[..., Path], run_config: Any, small: dict[str, Any], teacher_file: str
+) -> None:
+    knobs = {**small, "max_epochs": 1, "teacher_weights": teacher_file, "output_dir": str(tmp_path / "out")}
+    run_config("mine", dataset_dir=str(phantom_folder(12, labeled=10)), folds=2, **knobs)
+    asked = pd.read_csv(tmp_path / "out" / "gate.csv")["id"].tolist()
+    split = json.loads((tmp_path / "out" / "split.json").read_text())
+    assert sorted(asked) == sorted(split["train"] + split["val"])
+    assert {path.name for path in (tmp_path / "out").glob("fold_*")} == {"fold_0", "fold_1"}
+
+
 def test_a_teacher_that_saw_the_images_is_named(
     tmp_path: Path,
     phantom_folder: Callable[..., Path],
