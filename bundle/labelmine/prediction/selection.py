@@ -55,11 +55,13 @@ class Examined:
         )
 
 
-def examine(folder: Path, stages: Sequence[str], images: ImageSet, device: torch.device | str = "cpu") -> Examined:
+def examine(
+    folder: Path, stages: Sequence[str], images: ImageSet, device: torch.device | str = "cpu", prefer_last: bool = False
+) -> Examined:
     """Choose a student on gold validation, and examine all on gold test.
 
-    The last one, which learnt from most, is kept unless validation gold shows an earlier one to be better: few images
-    often rank two students wrongly, so the difference has to be more than chance (paired t-test, ``SURE``).
+    The better one is kept. With ``prefer_last`` it is the last, which learnt from most, unless validation gold shows an
+    earlier one to be better by more than chance: few images often rank two students wrongly.
 
     Writes ``model.safetensors`` (the kept student) and ``test_<stage>.csv``.
 
@@ -68,6 +70,7 @@ def examine(folder: Path, stages: Sequence[str], images: ImageSet, device: torch
         stages: Stages that may have trained a student, in their order.
         images: The image set.
         device: Where students predict.
+        prefer_last: Whether the last is kept in doubt, see ``choose``.
     """
     files = {stage: folder / stage / BEST_FILE for stage in stages if (folder / stage / BEST_FILE).is_file()}
     predictors = {stage: Predictor.load(file, device) for stage, file in files.items()}
@@ -76,7 +79,7 @@ def examine(folder: Path, stages: Sequence[str], images: ImageSet, device: torch
         for stage, predictor in predictors.items()
     }
     validation = {stage: float(values.mean()) for stage, values in dice.items()}
-    kept = choose(dice)
+    kept = choose(dice) if prefer_last else max(validation, key=lambda stage: validation[stage])
     write_whole(folder / MODEL_FILE, files[kept].read_bytes())
     tables = {stage: evaluate(one, images.test, images, f"test {stage}") for stage, one in predictors.items()}
     for stage, table in tables.items():

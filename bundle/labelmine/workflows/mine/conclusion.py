@@ -32,7 +32,7 @@ def conclude(task: TrainingTask[MineKnobs], store: LabelStore, prompter: SavedSt
         teacher: Asked which of the images it has seen, and what its cache was good for; None: no teacher.
     """
     path, images, knobs = task.folder.path, task.images, task.knobs
-    examined = examine(path, (SUPERVISED, MINED), images, knobs.device)
+    examined = examine(path, (SUPERVISED, MINED), images, knobs.device, prefer_last=True)
     student = Predictor(prompter.student, task.view_size, tta=knobs.tta)
     labels = summarise_labels(store, images, student, path, knobs.seed)
     if images.unlabeled:
