@@ -1,6 +1,6 @@
 """A training step of the default student: in float32 with one image augmented at a time, and as the recipe does it.
 
-Both sides take the same batches, network, loss and optimizer. Timed are rounds of whole steps, augmentation and
+Both sides take the same batches, network, loss and kind of optimizer. Timed are rounds of whole steps, augmentation and
 optimizer included. With ``--steps_to_compare`` both also train from the same start and are compared on held-out images:
 a step that is faster and learns less would be no gain.
 
@@ -103,9 +103,8 @@ def main() -> None:
         timed = sides(loader, one_by_one)
         seconds = time_side_by_side({n: partial(side, args.steps) for n, side in timed.items()}, args.rounds)
         if args.steps_to_compare:
-            for name, side in sides(
-                loader, MovedAndRecoloured()
-            ).items():  # the same augmentation: precision alone differs
+            # With the same augmentation: precision alone differs.
+            for name, side in sides(loader, MovedAndRecoloured()).items():
                 side(args.steps_to_compare)
                 print(
                     f"{name}: Dice {mean_dice(side.network, student_loader(test, BATCH, shuffle=False)):.3f} "

@@ -30,7 +30,7 @@ BATCH = 8
 
 
 def plan(device: str, image_size: int) -> TrainingPlan:
-    """Return mine.yaml's plan."""
+    """Return a plan with flips and turns, as S1 trains."""
     keys = BatchAugment.keys
     augment = [
         RandFlipd(keys=keys, prob=0.5, spatial_axis=0),

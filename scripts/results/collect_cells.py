@@ -48,7 +48,10 @@ def cells_of(study: Path) -> list[dict[str, Any]]:
 
 def page_of(name: str, table: pd.DataFrame) -> str:
     """Return Markdown: per size of training a table, methods down and sets across; mean and spread over seeds."""
-    parts = [f"Made by `scripts/results/collect_cells.py {name}` from `{name}.csv`; do not edit.\n"]
+    parts = [
+        f"Made by `scripts/results/collect_cells.py {name}` from `{name}.csv`, whose cells are those of\n"
+        f"`scripts/results/{name}.yaml` (its first lines say how they are run); do not edit.\n"
+    ]
     for (fraction, pixels), part in table.groupby(["fraction", "pixels"]):
         sets = sorted(part["dataset"].unique())
         parts += [f"\n**{fraction:.0%} of the masks, {pixels} px.** Test Dice, mean ± standard deviation over seeds.\n"]

@@ -101,7 +101,7 @@ def test_a_student_of_another_split_is_refused(
     start = {**quick, "dataset_dir": str(root), "pretrained": file}
     run_config("train", **start, labeled_fraction=0.3, output_dir=str(tmp_path / "same"))
     with refused(
-        DataError, r"encoder.safetensors was pretrained on \d of the \d images that .* \(the file's seed is 0\)"
+        DataError, r"encoder.safetensors was trained on \d of the \d images that .* \(the file's seed is 0\)"
     ):
         run_config("train", **start, seed=1, output_dir=str(tmp_path / "other"))
 

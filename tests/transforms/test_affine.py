@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -14,9 +16,9 @@ def squares() -> tuple[torch.Tensor, torch.Tensor]:
     return (0.1 + 0.8 * mask).repeat(1, 3, 1, 1), mask
 
 
-def affine(seed: int = 0, **changes: object) -> RandomAffine:
-    knobs = {"turn": 45.0, "scale": (0.6, 1.4), "shift": 0.1, **changes}
-    return RandomAffine(**knobs, generator=torch.Generator().manual_seed(seed))  # type: ignore[arg-type]
+def affine(seed: int = 0, **changes: Any) -> RandomAffine:
+    knobs: dict[str, Any] = {"turn": 45.0, "scale": (0.6, 1.4), "shift": 0.1, **changes}
+    return RandomAffine(**knobs, generator=torch.Generator().manual_seed(seed))
 
 
 def test_image_and_mask_move_together() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
-from labelmine.data import ImageSet, Item
+from labelmine.data import ImageSet
 from labelmine.errors import DataError, WeightsError
 from labelmine.networks import Student
 from labelmine.pretrain import ENCODER_FORMAT
@@ -28,6 +28,10 @@ def starting_weights(encoder_weights: str | None, pretrained: str | None, images
         DataError: The encoder has seen images that choose or examine the student.
     """
     if not pretrained:
+        if encoder_weights not in (None, "imagenet"):
+            path = weights_path(encoder_weights)
+            advice = "Give --encoder_weights imagenet, null, or a file that has not seen them."
+            _refuse_seen(images, load_state_dict_safely(path)[1], path.name, advice)
         return encoder_weights
     path = weights_path(pretrained)
     metadata = load_state_dict_safely(path)[1]
@@ -36,7 +40,11 @@ def starting_weights(encoder_weights: str | None, pretrained: str | None, images
             f"pretrained: expected the encoder.safetensors of a pretrain_simclr.yaml run, got {path.name} of another "
             "origin. Give it as --encoder_weights instead."
         )
-    _refuse_seen(images.val + images.test, frozenset(json.loads(metadata["trained_on"])), metadata["recipe"], path.name)
+    advice = (
+        "Pretrain with this run's --seed, --val_fraction and --test_fraction (the file's seed is "
+        f"{json.loads(metadata['recipe']).get('seed')})."
+    )
+    _refuse_seen(images, metadata, path.name, advice)
     return str(path)
 
 
@@ -53,11 +61,13 @@ def new_student(
     return Student(list(class_names), encoder, encoder_weights, exclusive).to(device)
 
 
-def _refuse_seen(held_out: Sequence[Item], trained_on: frozenset[str], recipe: str, file: str) -> None:
+def _refuse_seen(images: ImageSet, metadata: Mapping[str, str], file: str, advice: str) -> None:
+    """Refuse weights whose file says that they were trained on images which choose or examine the student."""
+    trained_on = frozenset(json.loads(metadata.get("trained_on", "[]")))
+    held_out = images.val + images.test if trained_on else []
     seen = [item["id"] for item in held_out if image_digest(item["image"]) in trained_on]
     if seen:
         raise DataError(
-            f"{file} was pretrained on {len(seen)} of the {len(held_out)} images that validate or test this run, for "
-            f"example {seen[0]}. Pretrain with this run's --seed, --val_fraction and --test_fraction "
-            f"(the file's seed is {json.loads(recipe).get('seed')})."
+            f"{file} was trained on {len(seen)} of the {len(held_out)} images that validate or test this run, for "
+            f"example {seen[0]}. {advice}"
         )

@@ -99,10 +99,13 @@ class TrainingTask(Generic[K]):
 
     def new_student(self) -> Student:
         """Return an untrained student, the same at each call."""
-        knobs = self.knobs
-        start = starting_weights(knobs.encoder_weights, knobs.pretrained, self.images)
-        names = self.images.classes.names
-        return new_student(names, knobs.encoder, start, self.exclusive, knobs.seed, knobs.device)
+        knobs, names = self.knobs, self.images.classes.names
+        return new_student(names, knobs.encoder, self._start, self.exclusive, knobs.seed, knobs.device)
+
+    @cached_property
+    def _start(self) -> str | None:
+        """What students start from, checked once: it may not have seen the images of their exam."""
+        return starting_weights(self.knobs.encoder_weights, self.knobs.pretrained, self.images)
 
     def trainer(
         self,

@@ -53,9 +53,9 @@ def test_costs_are_those_of_the_configured_training(watch: Stopwatch, images: Im
     assert found.free > 0
     assert "64 pixels (mobilenet_v2)" in " ".join(found.basis)
     assert "as an estimate: time up to" in found.in_words()
-    assert "--cpu" not in " ".join(found.basis)
+    assert "--max_epochs" not in " ".join(found.basis)
     watch.knobs = {**KNOBS, "max_epochs": 5000}
-    assert "With --cpu" in watch.costs(CompactTeacher(64), tmp_path).basis[-1]
+    assert "Fewer --max_epochs" in watch.costs(CompactTeacher(64), tmp_path).basis[-1]
 
 
 def test_steps_per_epoch_and_a_small_cache_count(watch: Stopwatch, images: ImageSet, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ class Stopwatch:
         """Name what brings it down, where a CPU has too much to do."""
         if self.device.type != "cpu" or seconds < LONG:
             return []
-        return ["With --cpu (a small encoder, small images, few epochs) mining takes far less here; or take a GPU."]
+        return ["Fewer --max_epochs or a smaller --image_size take less time here; or take a GPU."]
 
     def _timed(self, work: Callable[[], Any]) -> float:
         """Median seconds of some calls, after one that pays for warming up."""

@@ -1,4 +1,4 @@
-"""``configs/mine.yaml``: train on gold, label what has no gold, train on both, keep the better student."""
+"""``configs/mine.yaml``: train on gold, label what has no gold, train on both, keep a student."""
 
 from labelmine.workflows.mine.knobs import MineKnobs
 from labelmine.workflows.mine.mining import Mining

@@ -1,4 +1,4 @@
-"""The end of mining: the better student is kept, and what was found is written down."""
+"""The end of mining: a student is kept, and what was found is written down."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from labelmine.workflows.mine.relabeling import relabeling_handlers, schedule_of
 
 
 class Mining:
-    """Train a student on gold, label with it, train another on gold and labels, keep the better one.
+    """Train a student on gold, label with it, train another on gold and labels, keep one of them.
 
     A stage that is finished is not done again.
 
@@ -77,7 +77,7 @@ class Mining:
             self.task.folder.stage("label", self.labeling.label_all)
 
     def conclude(self) -> None:
-        """Keep the better student, examine both on gold test, write labels, figures and report."""
+        """Keep a student, examine both on gold test, write labels, figures and report."""
         self.task.folder.stage("evaluate", lambda: conclude(self.task, self.store, self.prompter, self.labeler.teacher))
 
     @cached_property
