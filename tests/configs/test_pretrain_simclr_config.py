@@ -100,9 +100,7 @@ def test_a_student_of_another_split_is_refused(
     file = str(tmp_path / "pre" / "encoder.safetensors")
     start = {**quick, "dataset_dir": str(root), "pretrained": file}
     run_config("train", **start, labeled_fraction=0.3, output_dir=str(tmp_path / "same"))
-    with refused(
-        DataError, r"encoder.safetensors was trained on \d of the \d images that .* \(the file's seed is 0\)"
-    ):
+    with refused(DataError, r"encoder.safetensors was trained on \d of the \d images that .* \(the file's seed is 0\)"):
         run_config("train", **start, seed=1, output_dir=str(tmp_path / "other"))
 
 
@@ -195,7 +193,8 @@ def test_nothing_learnt_is_warned_of(
 ) -> None:
     (tmp_path / "simclr").mkdir()
     (tmp_path / "simclr" / "history.csv").write_text(f"epoch,train_loss,accuracy\n1,2.5,0.1\n2,2.0,{accuracy}\n")
-    pretraining = Pretraining(knobs_of("pretrain_simclr", output_dir=str(tmp_path), batch_size=4, encoder="resnet18"))
+    untrained = {"batch_size": 4, "encoder": "resnet18", "encoder_weights": None}
+    pretraining = Pretraining(knobs_of("pretrain_simclr", output_dir=str(tmp_path), **untrained))
     pretraining.images = ImageSet("set", tmp_path, [], ClassMap(), None, -1, {})
     pretraining.write()
     assert any("learnt next to nothing" in record.message for record in caplog.records) == warned
