@@ -129,7 +129,7 @@ def test_made_pairs_are_a_method(
     }  # fmt: skip
     methods = ["supervised", "synthetic", "synthetic_alone"]
     chosen = {"dataset_dir": str(tmp_path / "home"), "methods": methods, "fractions": [1.0]}
-    run_config("study", **{**knobs, **chosen}, knobs=quick, output_dir=str(tmp_path / "out"))
+    run_config("study", **{**knobs, **chosen, "knobs": quick}, output_dir=str(tmp_path / "out"))
     cells = tmp_path / "out" / "cells"
     facts = json.loads((cells / "synthetic" / "1" / "seed_0" / "cell.json").read_text())
     assert (facts["steps"], facts["n_unlabeled"]) == (2, 0)
