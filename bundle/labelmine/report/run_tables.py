@@ -123,19 +123,19 @@ def training_table(histories: Mapping[str, Sequence[Mapping[str, float]]], pixel
         *([("pixels, longest side", *(str(pixels) for _ in known))] if pixels else []),
         ("time", *(duration(sum(row["seconds"] for row in rows)) for rows in known.values())),
         ("training loss at the end", *(number(rows[-1]["train_loss"]) for rows in known.values())),
-        ("still falling", *(_falling([row["train_loss"] for row in rows]) for rows in known.values())),
+        ("fall over the last quarter", *(_falling([row["train_loss"] for row in rows]) for rows in known.values())),
     ]
-    return Table("What each student got", ("", *known), rows)
+    return Table("What each student got; where the loss still fell, more steps may help", ("", *known), rows)
 
 
 def _falling(losses: Sequence[float]) -> str:
-    """Say by how much the loss of the last quarter of the epochs lies below that of the quarter before."""
+    """Say whether, and by how much, the last quarter's loss lies below that of the quarter before."""
     quarter = max(len(losses) // 4, 1)
     if len(losses) < 2 * quarter:
-        return "one epoch: not known"
+        return "not known"
     last, before = fmean(losses[-quarter:]), fmean(losses[-2 * quarter : -quarter])
     fall = (before - last) / abs(before) if before else 0.0
-    return f"yes, by {fall:.0%} in the last quarter: more steps may help" if fall > FALLING else "no"
+    return f"yes, {fall:.0%}" if fall > FALLING else "no"
 
 
 def count_rows(counts: Mapping[str, int]) -> list[tuple[str, str]]:
