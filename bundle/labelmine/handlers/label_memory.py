@@ -13,7 +13,7 @@ from labelmine.data import Item, LabelStore
 from labelmine.errors import DataError
 from labelmine.labelers import PseudoLabel
 from labelmine.quality import DrawnBy
-from labelmine.transforms import StudentView, to_original
+from labelmine.transforms import StudentView, teacher_images, to_original
 
 PackedLabel = tuple[Tensor, Tensor, list[int]]  # bits of the mask, weight (1 or S * S values), shape (K, S, S)
 
@@ -128,6 +128,7 @@ class InFiles:
                 "prompts": label.prompts[index],
                 "signals": {name: round(float(value[index]), 4) for name, value in label.signals.items()},
                 "view_size": self.view.image_size,
+                "teacher_size": int(teacher_images(batch).shape[-1]),
             }
             pixels = None if uniform else to_original(weight, size)[0].numpy()
             self.store.write(self.items[image_id], mask.numpy(), record, pixels)

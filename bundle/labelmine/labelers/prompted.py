@@ -18,6 +18,7 @@ from labelmine.prompts.jitter import jittered
 from labelmine.quality import agreement
 from labelmine.ranges import check_number
 from labelmine.teachers import Teacher, TeacherMasks
+from labelmine.transforms import teacher_images
 
 STABILITY_OFFSET = 1.0  # segment-anything's SamAutomaticMaskGenerator
 
@@ -73,7 +74,7 @@ class PromptedLabeler(Labeler):
         probability = predict(student, batch, self.exclusive)
         asked = self.prompts(probability).rounded()  # what is asked is what the record holds
         inside = batch["weight"] > 0 if "weight" in batch else torch.ones_like(images[:, :1], dtype=torch.bool)
-        mask, signals = self._answer(images, asked, probability, inside)
+        mask, signals = self._answer(batch, asked, probability, inside)
         prompted = torch.bincount(asked.image_index, minlength=len(images)) > 0
         iou = signals["predicted_iou"]
         predicted_dice = 2 * iou / (1 + iou)
@@ -93,14 +94,15 @@ class PromptedLabeler(Labeler):
         )
 
     def _answer(
-        self, images: Tensor, asked: Prompts, probability: Tensor, inside: Tensor
+        self, batch: Mapping[str, Any], asked: Prompts, probability: Tensor, inside: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return united masks (B, K, H, W) in [0, 1] and the signals (B,) of each image."""
+        images: Tensor = batch["image"]
         if not len(asked):
             names = ("predicted_iou", "stability", *(("jitter",) if self.jitter else ()))
             return torch.zeros_like(probability), {name: torch.zeros(len(images)).to(probability) for name in names}
         size = (images.shape[-2], images.shape[-1])
-        embeddings = self.teacher.encode(images)
+        embeddings = self.teacher.encode(teacher_images(batch))
         answer = self.teacher.decode(embeddings, asked, size)
         mask = self._united(answer, asked, probability) * inside
         count = torch.bincount(asked.image_index, minlength=len(images)).clamp(min=1)

@@ -17,7 +17,7 @@ from labelmine.labelers import PromptedLabeler
 from labelmine.labelers.prediction import predict, predict_once
 from labelmine.networks import Student, StudentNetwork, TestTimeAverage
 from labelmine.progress import progress
-from labelmine.transforms import StudentView, to_original
+from labelmine.transforms import StudentView, asked_part, to_original
 
 
 class Predictor:
@@ -60,11 +60,13 @@ class Predictor:
     ) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
         """Yield each item with its mask (K, H, W) at the original size, in the given order."""
         load = LoadItem(images.classes, images.window, images.slice_axis)
-        views = Dataset(list(items), Compose([load, StudentView(self.image_size)]))
+        teacher = self.refine.teacher if self.refine else None
+        view = StudentView(self.image_size, teacher.image_size if teacher else None)
+        views = Dataset(list(items), Compose([load, view]))
         device = next(self.student.parameters()).device
         rest = iter(items)
         for batch in progress(DataLoader(views, batch_size=batch_size), desc, "batch"):
-            moved = {key: batch[key].to(device) for key in ("image", "weight")}
-            for probability, size in zip(self.probabilities(moved).cpu(), batch["original_size"], strict=True):
+            answer = self.probabilities(asked_part(batch, device)).cpu()
+            for probability, size in zip(answer, batch["original_size"], strict=True):
                 mask = to_original(probability, (int(size[0]), int(size[1]))) > 0.5
                 yield next(rest), mask.numpy()

@@ -31,12 +31,15 @@ class Teacher(ABC):
         trained_on: Digests of the images that it was trained on (see ``seen_images``); empty where it kept no list.
         multimask: Whether it proposes three masks to a prompt and the best is taken, or its single one; may be set.
             None: it has but one.
+        image_size: Side in pixels of the square that it resizes images to; views for it need be no larger, and should
+            be no smaller (see ``StudentView``). None: it says nothing, and sees what the student sees.
     """
 
     name: str
     weights_sha256: str
     trained_on: frozenset[str] = frozenset()
     multimask: bool | None = None
+    image_size: int | None = None
 
     @property
     @abstractmethod

@@ -37,6 +37,7 @@ class CachedTeacher(Teacher):
         self.name = teacher.name
         self.weights_sha256 = teacher.weights_sha256
         self.trained_on = teacher.trained_on
+        self.image_size = teacher.image_size
 
     @property
     def multimask(self) -> bool | None:

@@ -73,7 +73,7 @@ class CompactTeacher(nn.Module, Teacher):
     def __init__(self, image_size: int = 256, name: str = "compact", weights_sha256: str = "") -> None:
         """Build with random weights; see ``build_compact_teacher`` for trained ones."""
         super().__init__()
-        self.image_size = image_size
+        self.image_size: int = image_size
         self.name = name
         self.weights_sha256 = weights_sha256
         grid = (image_size // STRIDE, image_size // STRIDE)

@@ -67,6 +67,7 @@ class HuggingFaceTeacher(nn.Module, Teacher):
         if max_objects < 1:
             raise ConfigError(f"max_objects: expected 1 or more. Got: {max_objects}")
         self.model = model
+        self.image_size = int(model.prompt_encoder.input_image_size)
         if self.family == "SamHQModel":
             mend_sam_hq(model)
         self.processor = processor

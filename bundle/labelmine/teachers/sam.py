@@ -67,7 +67,8 @@ class SamTeacher(nn.Module, Teacher):
         self.multimask = preprocessing == "sam" if multimask is None else multimask
         self.name = name
         self.weights_sha256 = weights_sha256
-        self.resize = ResizeLongestSide(sam.image_encoder.img_size)
+        self.image_size = int(sam.image_encoder.img_size)
+        self.resize = ResizeLongestSide(self.image_size)
         self.image_encoder = AcceleratedEncoder(sam.image_encoder, precision, compile)
 
     @property

@@ -15,18 +15,27 @@ from torch.utils.data import DistributedSampler, RandomSampler, Sampler, Weighte
 
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.ranges import check_number
+from labelmine.teachers import Teacher
 from labelmine.training.parallel import RANK_STRIDE
 from labelmine.transforms import Augment, BatchAugment, StrongView, StudentView
 
 Batch = Mapping[str, Any]
 
 
-def view_dataset(items: Sequence[Item], images: ImageSet, image_size: int, cache_num: int = 2000) -> CacheDataset:
-    """Return the student's views of items; up to ``cache_num`` of them are read once and kept in memory."""
+def view_dataset(
+    items: Sequence[Item],
+    images: ImageSet,
+    image_size: int,
+    cache_num: int = 2000,
+    teacher: Teacher | None = None,
+) -> CacheDataset:
+    """Return the student's views of items; up to ``cache_num`` of them are read once and kept in memory.
+
+    Where a teacher is to label them and looks closer than the student, they hold its view too.
+    """
     load = LoadItem(images.classes, images.window, images.slice_axis)
-    return CacheDataset(
-        list(items), Compose([load, StudentView(image_size)]), cache_num=cache_num, num_workers=2, progress=False
-    )
+    view = StudentView(image_size, teacher.image_size if teacher else None)
+    return CacheDataset(list(items), Compose([load, view]), cache_num=cache_num, num_workers=2, progress=False)
 
 
 def student_loader(

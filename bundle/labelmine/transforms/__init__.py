@@ -7,7 +7,7 @@ from labelmine.transforms.flips import flips_and_turns, flips_scales_and_colours
 from labelmine.transforms.grey import RandGreyd
 from labelmine.transforms.strong import StrongView
 from labelmine.transforms.student import Augment, MovedAndRecoloured
-from labelmine.transforms.view import StudentView, to_original, view_extent
+from labelmine.transforms.view import StudentView, asked_part, teacher_images, to_original, view_extent
 
 __all__ = [
     "Augment",
@@ -18,8 +18,10 @@ __all__ = [
     "RandomColours",
     "StrongView",
     "StudentView",
+    "asked_part",
     "flips_and_turns",
     "flips_scales_and_colours",
+    "teacher_images",
     "to_original",
     "view_extent",
 ]

@@ -13,6 +13,9 @@ from torch import Tensor
 from labelmine.errors import ConfigError
 from labelmine.ranges import check_number
 
+#: Key of what a teacher sees of an image, where it looks closer than the student.
+TEACHER_IMAGE = "teacher_image"
+
 
 class StudentView(Transform):  # type: ignore[misc]  # MONAI is untyped
     """Resize to ``image_size`` on the longest side and zero-pad at the bottom and right to a square.
@@ -22,6 +25,9 @@ class StudentView(Transform):  # type: ignore[misc]  # MONAI is untyped
 
     Args:
         image_size: Side of the square in pixels; a multiple of 32, as U-Net++ halves five times.
+        teacher_size: Side of the square that a teacher resizes images to. Where it is the larger one, views hold
+            ``teacher_image`` besides, uint8 (3, T, T), so that the teacher sees what the student's view has lost; see
+            ``teacher_images``. None: they do not.
 
     Raises:
         ConfigError: When ``image_size`` is no positive multiple of 32.
@@ -33,12 +39,13 @@ class StudentView(Transform):  # type: ignore[misc]  # MONAI is untyped
         (torch.Size([3, 64, 64]), 0.5)
     """
 
-    def __init__(self, image_size: int) -> None:
-        """Check and keep the size."""
+    def __init__(self, image_size: int, teacher_size: int | None = None) -> None:
+        """Check and keep the sizes."""
         check_number("image_size", image_size, 32, whole=True, hint="a multiple of 32")
         if image_size % 32:
             raise ConfigError(f"image_size: expected a multiple of 32. Got: {image_size}")
         self.image_size = image_size
+        self.teacher_size = teacher_size if teacher_size is not None and teacher_size > image_size else None
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return a copy with ``image``, ``label`` and ``weight`` (1 inside the image, 0 in the padding) as squares.
@@ -49,16 +56,43 @@ class StudentView(Transform):  # type: ignore[misc]  # MONAI is untyped
         original = (int(image.shape[-2]), int(image.shape[-1]))
         weight = data["weight"] if "weight" in data else torch.ones(1, *original)
         size = view_extent(original, self.image_size)
-        return {
+        view = {
             **data,
-            "image": self._pad(F.interpolate(image[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)),
+            "image": _fitted(image, self.image_size),
             "label": self._pad(F.interpolate(label[None], size, mode="nearest-exact")[0]),
             "weight": self._pad(F.interpolate(weight[None], size, mode="nearest-exact")[0]),
             "original_size": torch.tensor(original),
         }
+        if self.teacher_size is not None:
+            view[TEACHER_IMAGE] = (_fitted(image, self.teacher_size) * 255).round().to(torch.uint8)
+        return view
 
     def _pad(self, x: Tensor) -> Tensor:
-        return F.pad(x, (0, self.image_size - x.shape[-1], 0, self.image_size - x.shape[-2]))
+        return _padded(x, self.image_size)
+
+
+def teacher_images(batch: Mapping[str, Any]) -> Tensor:
+    """Return what a teacher is to see of a batch of views, (B, 3, T, T) float32 in [0, 1]: the student's, or finer.
+
+    Its answers fit the student's view all the same, as both are squares of one picture: give ``Teacher.decode`` the
+    size of the student's.
+    """
+    images: Tensor = batch[TEACHER_IMAGE] / 255 if TEACHER_IMAGE in batch else batch["image"]
+    return images
+
+
+def asked_part(batch: Mapping[str, Any], device: torch.device | str) -> dict[str, Tensor]:
+    """Return what a student and a teacher need of a batch of views to answer it, on a device."""
+    return {key: batch[key].to(device) for key in ("image", "weight", TEACHER_IMAGE) if key in batch}
+
+
+def _fitted(image: Tensor, side: int) -> Tensor:
+    size = view_extent((int(image.shape[-2]), int(image.shape[-1])), side)
+    return _padded(F.interpolate(image[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1), side)
+
+
+def _padded(x: Tensor, side: int) -> Tensor:
+    return F.pad(x, (0, side - x.shape[-1], 0, side - x.shape[-2]))
 
 
 def view_extent(original: tuple[int, int], image_size: int) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from labelmine.run.knobs import CacheKnobs, Count, ImageKnobs, NotNegative, RunK
 from labelmine.teachers import CachedTeacher, EmbeddingCache, Teacher, build_cached_teacher, cache_metrics
 from labelmine.teachers.cache import CHECKSUM_BYTES, CacheStatistics
 from labelmine.training import student_loader, view_dataset
+from labelmine.transforms import teacher_images
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Embedding:
 
     def _embed(self, images: ImageSet) -> None:
         knobs = self.knobs
-        views = view_dataset(images.items, images, knobs.image_size, cache_num=0)
+        views = view_dataset(images.items, images, knobs.image_size, cache_num=0, teacher=self.teacher)
         loader = student_loader(views, knobs.batch_size, shuffle=False, num_workers=knobs.num_workers)
         _fill(own_batches(loader), self.teacher, len(images.items), torch.device(knobs.device))
         _count_all_ranks(self.teacher.cache.statistics)
@@ -106,7 +107,7 @@ def _fill(loader: Iterable[Batch], teacher: CachedTeacher, n_images: int, device
     with ProgressLine("embed", "image", share) as line:
         for batch in loader:
             started, misses = time.perf_counter(), statistics.misses
-            embeddings = teacher.encode(batch["image"].to(device))
+            embeddings = teacher.encode(teacher_images(batch).to(device))
             if done == 0 and idist.get_rank() == 0:
                 warn_of_size(n_images, embeddings[0].numel() * 2 + CHECKSUM_BYTES, teacher.cache)
             if not teacher.cache.writable:

@@ -59,7 +59,8 @@ class Inference:
         """Views of them."""
         images = self.task.images
         load = LoadItem(images.classes, images.window, images.slice_axis)
-        return Dataset(self.items, Compose([load, StudentView(self.task.view_size)]))
+        view = StudentView(self.task.view_size, self.teacher.image_size if self.teacher else None)
+        return Dataset(self.items, Compose([load, view]))
 
     def loader(self, dataset: Dataset) -> DataLoader:
         """Return batches of views."""

@@ -12,14 +12,15 @@ from torch import Tensor
 from labelmine.labelers import PromptedLabeler
 from labelmine.networks import Student
 from labelmine.prediction import Predictor
+from labelmine.transforms import asked_part
 
 
 def prepare_views(
     batch: Mapping[str, Any], device: torch.device | str, non_blocking: bool = False, **_: Any
 ) -> tuple[Tensor, None, tuple[()], dict[str, Tensor]]:
-    """``prepare_batch`` of an evaluator without gold: images, and the padding's weight for the inferer."""
-    weight = batch["weight"].to(device, non_blocking=non_blocking)
-    return batch["image"].to(device, non_blocking=non_blocking), None, (), {"weight": weight}
+    """``prepare_batch`` of an evaluator without gold: images, and what else of their views the inferer takes."""
+    views = asked_part(batch, device)
+    return views.pop("image"), None, (), views
 
 
 class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
@@ -39,6 +40,6 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         self.tta = tta
 
     def __call__(self, inputs: Tensor, network: Student, *args: Any, **kwargs: Tensor) -> Tensor:
-        """Predict a batch of views; ``weight`` (B, 1, S, S) is 0 in the padding."""
+        """Predict a batch of views; ``kwargs`` are the rest of them, ``weight`` (B, 1, S, S) 0 in the padding."""
         predictor = Predictor(network, self.image_size, self.refine, self.tta)
         return predictor.probabilities({"image": inputs, **kwargs})

@@ -72,7 +72,7 @@ class Labeling:
         return PseudoLabeling(
             self.trusted,
             task.predictor.network,
-            task.batches(self.store.unfinished(items), self.knobs.num_workers),
+            task.batches(self.store.unfinished(items), self.knobs.num_workers, self.trusted.teacher),
             memory=InFiles(
                 self.store,
                 items,

@@ -105,7 +105,7 @@ class Mining:
         return PseudoLabeling(
             self.trusted_labeler,
             self.prompter,
-            self.task.batches(rest, cache=False, shuffle=False, num_workers=self.knobs.num_workers),
+            self._views(rest, num_workers=self.knobs.num_workers),
             pseudo_weight=self.knobs.pseudo_weight,
             memory=InFiles(
                 self.store,
@@ -129,8 +129,8 @@ class Mining:
         folds = [(self._saved(FOLD.format(n)), self._views(fold.held_out)) for n, fold in enumerate(self._folds)]
         return GateStage(
             self.labeler,
-            [*folds, (self._saved(SUPERVISED), task.val_loader)],
-            references=self._views(task.images.train),
+            [*folds, (self._saved(SUPERVISED), self._views(task.images.val))],
+            references=task.references,
             class_names=task.images.classes.names,
             groups=task.images.groups,
             folder=self.path,
@@ -142,12 +142,17 @@ class Mining:
     def _saved(self, stage: str) -> SavedStudent:
         return SavedStudent(self.path / stage, self.knobs.device, self.knobs.tta)
 
-    def _views(self, items: Sequence[Item]) -> DataLoader:
-        return self.task.batches(items, cache=False, shuffle=False)
+    def _views(self, items: Sequence[Item], num_workers: int = 0) -> DataLoader:
+        """Return batches for the labeler."""
+        teacher = self.labeler.teacher
+        return self.task.batches(items, cache=False, teacher=teacher, shuffle=False, num_workers=num_workers)
 
     def _train_mined(self) -> None:
         knobs, network = self.knobs, self._second_student()
-        loader = self.task.batches(self._items(), steps=knobs.steps_per_epoch, gold_share=knobs.gold_share)
+        teacher = self.labeler.teacher if knobs.schedule == "continuous" else None
+        loader = self.task.batches(
+            self._items(), teacher=teacher, steps=knobs.steps_per_epoch, gold_share=knobs.gold_share
+        )
         handlers = self._handlers(network)
         self.task.trainer(MINED, self.training, network, loader, handlers).run()
 

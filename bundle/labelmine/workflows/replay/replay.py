@@ -26,7 +26,8 @@ from labelmine.progress import ProgressLine
 from labelmine.prompts import Prompts
 from labelmine.quality import DrawnBy, blended
 from labelmine.teachers import Teacher, cache_metrics
-from labelmine.transforms import StudentView, to_original
+from labelmine.transforms import StudentView, teacher_images, to_original
+from labelmine.transforms.view import TEACHER_IMAGE
 from labelmine.workflows.replay.recorded_run import RecordedRun, chosen_records
 
 logger = logging.getLogger(__name__)
@@ -123,9 +124,10 @@ class Replay:
         return ""
 
     def _views(self, records: Sequence[Record]) -> dict[str, Any]:
-        view = StudentView(int(records[0]["view_size"]))
+        view = StudentView(int(records[0]["view_size"]), records[0].get("teacher_size"))
         views = [view(self._load(self.run.items[record["id"]])) for record in records]
-        batch = {key: torch.stack([one[key] for one in views]) for key in ("image", "weight", "original_size")}
+        keys = [key for key in ("image", "weight", "original_size", TEACHER_IMAGE) if key in views[0]]
+        batch = {key: torch.stack([one[key] for one in views]) for key in keys}
         return {key: value.to(self.device) for key, value in batch.items()} | {"id": [r["id"] for r in records]}
 
     def _drawn(self, records: Sequence[Record], batch: Mapping[str, Any]) -> Tensor:
@@ -159,7 +161,7 @@ class Replay:
         shape, size = (len(images), len(self.run.store.classes)), (images.shape[-2], images.shape[-1])
         if not len(prompts) or self.teacher is None:
             return images.new_zeros(*shape, *size)
-        answer = self.teacher.decode(self.teacher.encode(images), prompts, size)
+        answer = self.teacher.decode(self.teacher.encode(teacher_images(batch)), prompts, size)
         mask: Tensor = united(answer, prompts, shape, self.run.exclusive) * (batch["weight"] > 0)
         return mask
 
@@ -248,7 +250,8 @@ def _form(record: Record) -> tuple[Any, ...]:
     """Return what records must share to be asked together."""
     keys = sorted({key for prompt in record["prompts"] for key in prompt} & {"box", "points"})
     student = (record.get("student_sha256"), record.get("tta")) if _needs_student(record) else ()
-    return (record["view_size"], record.get("labeler"), _drawn_by(record), keys if _by_prompts(record) else [], student)
+    sizes = (record["view_size"], record.get("teacher_size") or 0)
+    return (*sizes, record.get("labeler"), _drawn_by(record), keys if _by_prompts(record) else [], student)
 
 
 def _row(record: Record, outcome: str, pixels: int | None, reason: str) -> dict[str, Any]:

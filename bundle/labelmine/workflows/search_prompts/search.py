@@ -24,7 +24,7 @@ from labelmine.progress import progress
 from labelmine.prompts import PromptGenerator
 from labelmine.teachers import Teacher
 from labelmine.teachers.image_key import ImageKey, image_key
-from labelmine.transforms import to_original
+from labelmine.transforms import asked_part, to_original
 from labelmine.workflows.search_prompts.searched_gold import SearchedGold
 from labelmine.workflows.search_prompts.settings import PromptSetting, SearchSpace
 from labelmine.workflows.search_prompts.winner import write_winner
@@ -159,8 +159,7 @@ class PromptSearch:
     ) -> Iterator[tuple[Item, Any]]:
         rest = iter(self.gold.items)
         for batch in progress(self.gold.loader, name, "batch", leave=False):
-            moved = {key: batch[key].to(self.options.device) for key in ("image", "weight")}
-            masks, good = answer(moved)
+            masks, good = answer(asked_part(batch, self.options.device))
             accepted += good.tolist()
             for mask, size in zip(masks.cpu(), batch["original_size"].tolist(), strict=True):
                 yield next(rest), (to_original(mask, (size[0], size[1])) > 0.5).numpy()
