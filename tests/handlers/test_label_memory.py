@@ -108,10 +108,16 @@ def test_manifest_says_what_was_decided(in_files: Callable[[], InFiles]) -> None
     first, second = memory.store.records()
     assert first["prompts"] == [{"box": [0.0, 0.0, 5.0, 5.0]}]
     assert (first["score"], first["accepted"], first["reason"], first["explanation"]) == (0.75, True, "", "")
-    assert (first["drawn_by"], first["view_size"]) == ("labeler", 64)
+    assert (first["drawn_by"], first["view_size"], first["teacher_size"]) == ("labeler", 64, 64)
     assert (second["accepted"], second["weight"]) == (False, 0.0)
     assert (second["reason"], second["explanation"]) == ("low_score", "score 0.25 is below 0.5")
     assert [item["id"] for item in memory.store.accepted_items(memory.items.values())] == ["image_000"]
+
+
+def test_manifest_says_what_the_teacher_saw(in_files: Callable[[], InFiles]) -> None:
+    batch, memory = {**views(), "teacher_image": torch.zeros(2, 3, 256, 256, dtype=torch.uint8)}, in_files()
+    memory.add(batch, answer(batch, uniform()))
+    assert [record["teacher_size"] for record in memory.store.records()] == [256, 256]
 
 
 def test_pixel_weights_survive_in_files(in_files: Callable[[], InFiles]) -> None:

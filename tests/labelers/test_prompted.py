@@ -221,3 +221,19 @@ def test_what_is_asked_is_what_the_record_holds() -> None:
     assert recorded.boxes is not None
     assert torch.equal(recorded.boxes, torch.stack(teacher.asked))
     assert (recorded.boxes % 1 != 0).any()
+
+
+def test_the_teacher_sees_its_own_view_and_answers_in_the_students() -> None:
+    class Watched(BoxTeacher):
+        def encode(self, images: Tensor) -> Tensor:
+            self.seen = images
+            return images
+
+    probability, finer = torch.full((1, 1, SIDE, SIDE), 0.05), torch.randint(0, 256, (1, 3, 80, 80), dtype=torch.uint8)
+    cross(probability[0, 0], 10, 12)
+    teacher = Watched()
+    batch = {"image": torch.rand(1, 3, SIDE, SIDE), "teacher_image": finer}
+    label = PromptedLabeler(teacher)(batch, Drawn(probability))
+    assert torch.equal((teacher.seen * 255).round().to(torch.uint8), finer)
+    assert label.mask.shape == probability.shape
+    assert label.accepted.all()

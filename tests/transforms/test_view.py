@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from labelmine.errors import ConfigError
-from labelmine.transforms import StudentView, to_original, view_extent
+from labelmine.transforms import StudentView, asked_part, teacher_images, to_original, view_extent
 
 sizes = st.tuples(st.integers(1, 300), st.integers(1, 300))
 
@@ -86,3 +86,23 @@ def test_a_given_weight_is_kept() -> None:
 def test_sizes_that_unet_cannot_halve_are_refused(image_size: int) -> None:
     with pytest.raises(ConfigError, match=f"image_size: expected a .*multiple of 32. Got: {image_size}"):
         StudentView(image_size)
+
+
+@pytest.mark.parametrize(("size", "teacher_size"), [((300, 200), 128), ((40, 90), 256)])
+def test_a_teacher_that_looks_closer_gets_a_view_of_its_own(size: tuple[int, int], teacher_size: int) -> None:
+    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 4), size, mode="bicubic")[0].clamp(0, 1)
+    view = StudentView(64, teacher_size)({"image": smooth, "label": torch.zeros(1, *size)})
+    assert view["teacher_image"].dtype == torch.uint8
+    assert view["teacher_image"].shape == (3, teacher_size, teacher_size)
+    batch = {key: view[key][None] for key in ("image", "weight", "teacher_image")}
+    seen = teacher_images(batch)
+    smaller = torch.nn.functional.interpolate(seen, (64, 64), mode="bilinear", antialias=True)
+    assert ((smaller - batch["image"]).abs() * (batch["weight"] > 0)).mean() < 0.01, "another picture"
+    assert set(asked_part({**batch, "id": ["a"]}, "cpu")) == {"image", "weight", "teacher_image"}
+
+
+@pytest.mark.parametrize("teacher_size", [None, 32, 64])
+def test_a_teacher_that_looks_no_closer_sees_the_students_view(teacher_size: int | None) -> None:
+    view = StudentView(64, teacher_size)({"image": torch.rand(3, 100, 80), "label": torch.zeros(1, 100, 80)})
+    assert "teacher_image" not in view
+    assert teacher_images(view) is view["image"]
