@@ -26,13 +26,14 @@ ULTRASOUND_PROBABILITY = 0.4
 GREY_PROBABILITY = 0.15
 
 
-def phantom(seed: int, index: int, size: int = 96) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def phantom(seed: int, index: int, size: int = 96, empty: bool = True) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Make one image with its gold mask.
 
     Args:
         seed: Seed of the set.
         index: Number of the image in the set; the same seed, index and size give the same bytes.
         size: Height and width in pixels, 32 or more.
+        empty: Whether some images show no lesion.
 
     Returns:
         Image (size, size, 3) uint8 RGB, and mask (size, size) uint8 holding 0 and 255.
@@ -48,7 +49,9 @@ def phantom(seed: int, index: int, size: int = 96) -> tuple[NDArray[np.uint8], N
     if size < 32:
         raise ConfigError(f"phantom size: expected 32 pixels or more, got {size}")
     rng = np.random.default_rng([seed, index])
-    lesions = [_lesion(rng, size) for _ in range(rng.choice(4, p=LESION_COUNT_PROBABILITIES))]
+    likely = np.array(LESION_COUNT_PROBABILITIES)
+    likely[0] *= empty
+    lesions = [_lesion(rng, size) for _ in range(rng.choice(4, p=likely / likely.sum()))]
     if rng.random() < ULTRASOUND_PROBABILITY:
         image, visible = _ultrasound(rng, size, lesions)
     else:
@@ -68,6 +71,7 @@ def write_phantom_set(
     seed: int = 0,
     size: int = 96,
     n_unlabeled: int = 0,
+    empty: bool = True,
 ) -> Path:
     """Write a phantom set as ``images/``, ``masks/`` and ``dataset.csv`` with its split.
 
@@ -81,6 +85,7 @@ def write_phantom_set(
         seed: Seed of the set.
         size: Height and width in pixels.
         n_unlabeled: Number of images to mine.
+        empty: Whether some images show no lesion.
 
     Returns:
         Path of the CSV (columns id, image, label, split), which ``find_items`` reads.
@@ -89,17 +94,19 @@ def write_phantom_set(
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True, exist_ok=True)
     splits = ["train"] * n_train + ["val"] * n_val + ["test"] * n_test + ["unlabeled"] * n_unlabeled
-    rows = [_write_one(root, seed, index, size) | {"split": split} for index, split in enumerate(splits)]
+    rows = [
+        _write_one(root, f"phantom_{index:04d}", *phantom(seed, index, size, empty)) | {"split": split}
+        for index, split in enumerate(splits)
+    ]
     table = root / "dataset.csv"
     # The table comes last and at once: where it stands, the images stand too.
     write_whole(table, pd.DataFrame(rows).to_csv(index=False).encode())
     return table
 
 
-def _write_one(root: Path, seed: int, index: int, size: int) -> dict[str, str]:
-    stem = f"phantom_{index:04d}"
+def _write_one(root: Path, stem: str, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> dict[str, str]:
     files = {"image": f"images/{stem}.png", "label": f"masks/{stem}.png"}
-    for pixels, file in zip(phantom(seed, index, size), files.values(), strict=True):
+    for pixels, file in zip((image, mask), files.values(), strict=True):
         Image.fromarray(pixels).save(root / file)
     return {"id": stem} | files
 
