@@ -70,6 +70,13 @@ class Labeler(ABC):
             student: Network that maps images to logits, in whatever mode; the labeler evaluates it without gradients.
         """
 
+    def answers(self, batch: Mapping[str, Any], student: StudentNetwork) -> dict[float, PseudoLabel]:
+        """Label a batch once for each setting that held-out gold is to choose among; without any, once, under 0."""
+        return {0.0: self(batch, student)}
+
+    def choose(self, setting: float) -> None:  # noqa: B027  # as for prepare
+        """Take up the setting that did best on held-out gold, a key of ``answers``."""
+
     def prepare(self, student: StudentNetwork) -> None:  # noqa: B027  # a default that does nothing, not an omission
         """Take up what depends on more of the student than its answer to a batch.
 

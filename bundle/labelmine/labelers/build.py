@@ -21,9 +21,9 @@ def build_prompted_labeler(teacher: Teacher, knobs: PromptKnobs, exclusive: bool
         knobs: Of the workflow; those that say which labels to trust count where it has them.
         exclusive: Whether classes exclude each other.
     """
-    trust: dict[str, Any] = (
-        {"weighted": knobs.weighted, "jitter": knobs.jitter} if isinstance(knobs, TrustKnobs) else {}
-    )
+    trust: dict[str, Any] = {}
+    if isinstance(knobs, TrustKnobs):
+        trust = knobs.model_dump(include={"weighted", "jitter", "min_iou"})
     return PromptedLabeler(
         build_cached_teacher(teacher, knobs.embedding_cache, knobs.cache_gb),
         PromptGenerator(

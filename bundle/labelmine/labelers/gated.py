@@ -94,6 +94,7 @@ class GatedLabeler(Labeler):
                     f"{Path(self._verdict).name}: expected a verdict about this labeler, {own}. Got one about "
                     f"{dict(verdict.source)}. Label with the labeler of that run, or without its gate (--gate false)."
                 )
+            self.labeler.choose(verdict.setting)
             self._verdict = verdict
         return self._verdict
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,21 @@ from labelmine.teachers import Teacher, TeacherMasks
 from labelmine.transforms import teacher_images
 
 STABILITY_OFFSET = 1.0  # segment-anything's SamAutomaticMaskGenerator
+#: Thresholds of a predicted IoU that held-out gold chooses among; SAM's mask generator takes 0.88.
+MIN_IOUS = (0.0, 0.5, 0.6, 0.7, 0.8)
+
+
+class _Objects(NamedTuple):
+    """What a teacher answered to N prompts: once to them, and once to them moved a little (None: not asked)."""
+
+    prompts: Prompts
+    answer: TeacherMasks
+    moved: TeacherMasks | None
+
+    def selected(self, rows: Tensor) -> _Objects:
+        """Return some of the objects."""
+        moved = None if self.moved is None else _selected(self.moved, rows)
+        return _Objects(self.prompts.selected(rows), _selected(self.answer, rows), moved)
 
 
 class PromptedLabeler(Labeler):
@@ -38,11 +53,14 @@ class PromptedLabeler(Labeler):
         exclusive: Whether classes exclude each other (softmax student): a pixel then goes to its likeliest class.
         min_score: Labels below this score are not accepted.
         weighted: Whether a label counts by its score; otherwise accepted labels count fully.
+        min_iou: Objects of a lower predicted IoU are left out: where a prompt lies beside every lesion, the teacher
+            draws something all the same, and says here that it does not trust it. None: what held-out gold chooses of
+            ``MIN_IOUS`` (see ``answers``), 0 until it has chosen.
         jitter: How far prompts are moved for the signal ``jitter``, as a fraction of the object's side (the root of its
             area); 0: not at all, which spares a second decoding.
 
     Raises:
-        ConfigError: When ``min_score`` or ``jitter`` is outside [0, 1].
+        ConfigError: When ``min_score``, ``min_iou`` or ``jitter`` is outside [0, 1].
     """
 
     name = "prompted"
@@ -56,26 +74,67 @@ class PromptedLabeler(Labeler):
         min_score: float = 0.5,
         weighted: bool = True,
         jitter: float = 0.0,
+        min_iou: float | None = 0.0,
     ) -> None:
         """Check and keep the knobs."""
         check_number("min_score", min_score, 0, 1)
         check_number("jitter", jitter, 0, 1)
+        if min_iou is not None:
+            check_number("min_iou", min_iou, 0, 1)
         self.teacher = teacher
         self.prompts = prompts or PromptGenerator()
         self.exclusive = exclusive
         self.min_score = min_score
         self.weighted = weighted
         self.jitter = jitter
+        self.min_iou = min_iou or 0.0
+        self._settings = MIN_IOUS if min_iou is None else (min_iou,)
 
-    @torch.no_grad()
     def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
         """Label a batch of plain views; see ``Labeler``."""
-        images: Tensor = batch["image"]
+        return self._labels(batch, student, [self.min_iou])[self.min_iou]
+
+    def answers(self, batch: Mapping[str, Any], student: StudentNetwork) -> dict[float, PseudoLabel]:
+        """Label a batch under each ``min_iou`` that may be chosen; student and teacher are asked once."""
+        return self._labels(batch, student, self._settings)
+
+    def choose(self, setting: float) -> None:
+        """Take a ``min_iou`` up, unless one was given."""
+        if len(self._settings) > 1:
+            self.min_iou = setting
+
+    @torch.no_grad()
+    def _labels(
+        self, batch: Mapping[str, Any], student: StudentNetwork, thresholds: Sequence[float]
+    ) -> dict[float, PseudoLabel]:
         probability = predict(student, batch, self.exclusive)
-        asked = self.prompts(probability).rounded()  # what is asked is what the record holds
-        inside = batch["weight"] > 0 if "weight" in batch else torch.ones_like(images[:, :1], dtype=torch.bool)
-        mask, signals = self._answer(batch, asked, probability, inside)
-        prompted = torch.bincount(asked.image_index, minlength=len(images)) > 0
+        objects = self._ask(batch, self.prompts(probability).rounded())  # what is asked is what the record holds
+        return {
+            threshold: self._label(batch, probability, objects, objects.answer.predicted_iou >= threshold)
+            for threshold in thresholds
+        }
+
+    def _ask(self, batch: Mapping[str, Any], asked: Prompts) -> _Objects:
+        """Return the teacher's answers to all prompts of a batch."""
+        images: Tensor = batch["image"]
+        size = (images.shape[-2], images.shape[-1])
+        if not len(asked):
+            nothing = TeacherMasks(images.new_zeros(0, *size), images.new_zeros(0))
+            return _Objects(asked, nothing, nothing if self.jitter else None)
+        embeddings = self.teacher.encode(teacher_images(batch))
+        answer = self.teacher.decode(embeddings, asked, size)
+        if not self.jitter:
+            return _Objects(asked, answer, None)
+        side = (answer.logits > 0).sum((-2, -1)).float().sqrt()
+        moved = jittered(asked, side, self.jitter, size)
+        return _Objects(asked, answer, self.teacher.decode(embeddings, moved, size))
+
+    def _label(self, batch: Mapping[str, Any], probability: Tensor, every: _Objects, trusted: Tensor) -> PseudoLabel:
+        """Return the label that the trusted objects make."""
+        images: Tensor = batch["image"]
+        objects = every.selected(trusted)
+        mask, signals = self._united(batch, objects, probability)
+        found, prompted = (_images_of(prompts, len(images)) for prompts in (every.prompts, objects.prompts))
         iou = signals["predicted_iou"]
         predicted_dice = 2 * iou / (1 + iou)
         score = torch.where(prompted, (predicted_dice + agreement(mask, probability)) / 2, 0.0)
@@ -86,46 +145,37 @@ class PromptedLabeler(Labeler):
             weight=weight.reshape(-1, 1, 1, 1).expand(-1, 1, *images.shape[-2:]),
             score=score,
             accepted=accepted,
-            refusal=[self._refusal(p, s, a) for p, s, a in zip(prompted, score, accepted, strict=True)],
+            refusal=[self._refusal(*row) for row in zip(found, prompted, score, accepted, strict=True)],
             source=self.source,
-            prompts=[asked.of_image(i) for i in range(len(images))],
+            prompts=[objects.prompts.of_image(i) for i in range(len(images))],
             signals=signals,
             student=probability,
         )
 
-    def _answer(
-        self, batch: Mapping[str, Any], asked: Prompts, probability: Tensor, inside: Tensor
+    def _united(
+        self, batch: Mapping[str, Any], objects: _Objects, probability: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return united masks (B, K, H, W) in [0, 1] and the signals (B,) of each image."""
-        images: Tensor = batch["image"]
-        if not len(asked):
-            names = ("predicted_iou", "stability", *(("jitter",) if self.jitter else ()))
-            return torch.zeros_like(probability), {name: torch.zeros(len(images)).to(probability) for name in names}
-        size = (images.shape[-2], images.shape[-1])
-        embeddings = self.teacher.encode(teacher_images(batch))
-        answer = self.teacher.decode(embeddings, asked, size)
-        mask = self._united(answer, asked, probability) * inside
-        count = torch.bincount(asked.image_index, minlength=len(images)).clamp(min=1)
+        asked, answer = objects.prompts, objects.answer
+        inside = batch["weight"] > 0 if "weight" in batch else torch.ones_like(probability[:, :1], dtype=torch.bool)
+        shape = (probability.shape[0], probability.shape[1])
+        mask = united(answer, asked, shape, self.exclusive) * inside
+        count = torch.bincount(asked.image_index, minlength=len(probability)).clamp(min=1)
         per_object = {"predicted_iou": answer.predicted_iou.float(), "stability": _stability(answer.logits)}
         signals = {
-            name: torch.zeros(len(images)).to(value).index_add(0, asked.image_index, value) / count
+            name: torch.zeros(len(probability)).to(value).index_add(0, asked.image_index, value) / count
             for name, value in per_object.items()
         }
-        if self.jitter:
-            side = (answer.logits > 0).sum((-2, -1)).float().sqrt()
-            again = jittered(asked, side, self.jitter, size)
-            other = self._united(self.teacher.decode(embeddings, again, size), again, probability)
-            signals["jitter"] = agreement(mask, other * inside)
+        if objects.moved is not None:
+            other = united(objects.moved, asked, shape, self.exclusive) * inside
+            signals["jitter"] = agreement(mask, other)
         return mask, signals
 
-    def _united(self, answer: TeacherMasks, asked: Prompts, probability: Tensor) -> Tensor:
-        return united(answer, asked, (probability.shape[0], probability.shape[1]), self.exclusive)
-
-    def _refusal(self, prompted: Tensor, score: Tensor, accepted: Tensor) -> Refusal | None:
+    def _refusal(self, found: Tensor, prompted: Tensor, score: Tensor, accepted: Tensor) -> Refusal | None:
         if accepted:
             return None
         if not prompted:
-            return Refusal(Reason.NO_PROMPT)
+            return Refusal(Reason.NO_SURE_OBJECT if found else Reason.NO_PROMPT)
         if score < self.min_score:
             return Refusal.low_score(float(score), self.min_score)
         return Refusal(Reason.EMPTY_ANSWER)
@@ -147,6 +197,15 @@ def united(answer: TeacherMasks, asked: Prompts, shape: tuple[int, int], exclusi
     if exclusive:
         mask = mask * F.one_hot(mask.argmax(1), mask.shape[1]).movedim(-1, 1)  # one class even among equal ones
     return mask
+
+
+def _selected(answer: TeacherMasks, rows: Tensor) -> TeacherMasks:
+    return TeacherMasks(answer.logits[rows], answer.predicted_iou[rows])
+
+
+def _images_of(prompts: Prompts, count: int) -> Tensor:
+    """Return (B,) which images of a batch have a prompt."""
+    return torch.bincount(prompts.image_index, minlength=count) > 0
 
 
 def _stability(logits: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     LOW_SCORE = "low_score", "the score is too low"
     NOTHING_FOUND = "nothing_found", "nothing was found"
     NO_PROMPT = "no_prompt", "no prompt: the student found nothing"
+    NO_SURE_OBJECT = "no_sure_object", "the teacher trusts none of its answers"
     EMPTY_ANSWER = "empty_answer", "the teacher answered with an empty mask"
     UNSURE = "unsure", "the student found nothing or is unsure"
     NO_LIKENESS = "no_likeness", "no pixel looks like a gold object"

@@ -71,6 +71,11 @@ class Prompts:
         parts: dict[str, Any] = {k: v if v is None else v.to(device) for k, v in vars(self).items()}
         return Prompts(**parts)
 
+    def selected(self, rows: Tensor | slice) -> Prompts:
+        """Return some of the objects: ``rows`` as a tensor is indexed, by numbers, booleans or a slice."""
+        parts: dict[str, Any] = {k: v if v is None else v[rows] for k, v in vars(self).items()}
+        return Prompts(**parts)
+
     def rounded(self) -> Prompts:
         """Return them with the coordinates that a record holds; asked so, a recorded prompt can be asked again."""
         return Prompts(**{**vars(self), "boxes": _rounded(self.boxes), "points": _rounded(self.points)})

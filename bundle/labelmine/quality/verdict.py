@@ -27,6 +27,7 @@ class Verdict:
         area_range: How large objects are in gold.
         empty_dice: Expected Dice of an empty label: on how many of the held-out images where nothing was drawn gold
             shows nothing either. 0 where that was too seldom to tell, as in sets that show an object in every image.
+        setting: Of the labeler, which did best of those that it offers; see ``Labeler.answers``.
         source: The labeler that was examined: name, teacher, hash; a verdict says nothing of another one.
     """
 
@@ -35,6 +36,7 @@ class Verdict:
     area_range: AreaRange
     source: Mapping[str, str]
     empty_dice: float = 0.0
+    setting: float = 0.0
 
     def signals(self, label: Tensor, probability: Tensor, others: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return all signals (B,) of labels (B, K, H, W): those of ``label_signals`` and a labeler's ``others``."""
@@ -54,6 +56,7 @@ class Verdict:
             "area_range": asdict(self.area_range),
             "source": dict(self.source),
             "empty_dice": self.empty_dice,
+            "setting": self.setting,
         }
         write_whole(path, json.dumps(content, indent=1).encode())
 
@@ -73,6 +76,7 @@ class Verdict:
                 area_range=AreaRange(tuple(area["low"]), tuple(area["high"])),
                 source=content["source"],
                 empty_dice=content["empty_dice"],
+                setting=content.get("setting", 0.0),  # verdicts of older versions: nothing was chosen
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(

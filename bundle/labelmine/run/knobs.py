@@ -157,6 +157,7 @@ class TrustKnobs(PromptKnobs):
     min_support: Share
     disagreement: Share
     jitter: Share
+    min_iou: Share | None
 
 
 class RefinementKnobs(PromptKnobs):

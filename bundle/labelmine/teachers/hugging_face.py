@@ -114,7 +114,7 @@ class HuggingFaceTeacher(nn.Module, Teacher):
         iou = torch.empty(len(asked), device=self.model.device)
         for start in range(0, len(asked), self.max_objects):
             part = slice(start, start + self.max_objects)
-            logits[part], iou[part] = self._answer(embeddings, _selected(asked, part), frame)
+            logits[part], iou[part] = self._answer(embeddings, asked.selected(part), frame)
         return TeacherMasks(logits, iou.clamp(0, 1))
 
     def _answer(self, embeddings: Tensor, asked: Prompts, frame: Frame) -> tuple[Tensor, Tensor]:
@@ -188,11 +188,6 @@ def _levels(found: Any) -> list[Tensor]:
     if isinstance(found, tuple):  # SAM-HQ's decoder reads only the first of its intermediate embeddings
         return [found[0], found[1][0]]
     return list(found)
-
-
-def _selected(prompts: Prompts, rows: slice) -> Prompts:
-    parts: dict[str, Any] = {name: part if part is None else part[rows] for name, part in vars(prompts).items()}
-    return Prompts(**parts)
 
 
 def build_hugging_face_teacher(

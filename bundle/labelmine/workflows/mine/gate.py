@@ -16,7 +16,7 @@ from torch import Tensor
 from labelmine.evaluation import write_table
 from labelmine.evaluation.summary import SIZE_FROM
 from labelmine.labelers import GatedLabeler, Labeler, PseudoLabel
-from labelmine.labelers.prediction import predict, predict_once
+from labelmine.labelers.prediction import predict_once
 from labelmine.networks import StudentNetwork
 from labelmine.progress import progress
 from labelmine.quality import (
@@ -44,17 +44,17 @@ MIN_EMPTY = 5  # held-out images without a label below which it cannot be told w
 
 @dataclass(frozen=True)
 class _Examined:
-    """A batch of gold, what the labeler answered (None: it was not asked), and the student's probability."""
+    """A batch of gold, what the labeler answered (nothing: it was not asked), and the student's probability."""
 
     batch: Batch
-    answer: PseudoLabel | None
+    answers: Mapping[float, PseudoLabel]
     probability: Tensor
 
-    @property
-    def asked(self) -> PseudoLabel:
-        """The answer of a labeler that was asked."""
-        assert self.answer is not None
-        return self.answer
+    def dice(self, setting: float) -> Tensor:
+        """Return the Dice (B,) of what an image gets under a setting: the label, or the student's mask for none."""
+        answer = self.answers[setting]
+        found = (answer.mask > 0.5).flatten(1).any(1).reshape(-1, 1, 1, 1)
+        return class_dice(torch.where(found, answer.mask, self.probability), self.batch["label"]).mean(1)
 
 
 class GateStage:
@@ -110,13 +110,16 @@ class GateStage:
             mask for batch in [*self.references, *(one.batch for one in examined)] for mask in batch["label"].cpu()
         )
         area_range = AreaRange.of(masks)
+        setting = self._choose(examined) if known else 0.0
         if known:
-            table = self._compare(examined)
+            table = self._compare(examined, setting)
             write_table(self.folder / "gate.csv", table)
             gate = decide(table, self.class_names, SIZE_FROM, self.margin)
         else:
             gate = uncompared_gate(self.class_names, SIZE_FROM)
-        verdict = Verdict(gate=gate, expected_dice=None, area_range=area_range, source=self.labeler.source)
+        verdict = Verdict(
+            gate=gate, expected_dice=None, area_range=area_range, source=self.labeler.source, setting=setting
+        )
         if known:
             learnt, empty_dice = self._calibrate(examined, verdict)
         else:
@@ -134,15 +137,23 @@ class GateStage:
         """Yield what the labeler, where it is asked, and the student answer to batches."""
         self.labeler.prepare(student)
         for batch in progress(batches, "gate", "batch"):
-            answer = self.labeler(batch, student) if ask else None
-            own = predict_once(student, batch, self.exclusive, answer) if answer else None
-            yield _Examined(batch, answer, predict(student, batch, self.exclusive) if own is None else own)
+            answers = self.labeler.answers(batch, student) if ask else {}
+            yield _Examined(batch, answers, predict_once(student, batch, self.exclusive, *list(answers.values())[:1]))
 
-    def _compare(self, examined: Sequence[_Examined]) -> pd.DataFrame:
+    @staticmethod
+    def _choose(examined: Sequence[_Examined]) -> float:
+        """Return the labeler's setting of the best mean Dice, the lowest of equals."""
+        settings = list(examined[0].answers) if examined else [0.0]
+        dice = {setting: float(torch.cat([one.dice(setting) for one in examined]).mean()) for setting in settings}
+        if len(dice) > 1:
+            logger.info("gate: labels by min_iou: %s", ", ".join(f"{k:g} {v:.3f}" for k, v in dice.items()))
+        return max(sorted(dice), key=lambda setting: round(dice[setting], 3))
+
+    def _compare(self, examined: Sequence[_Examined], setting: float) -> pd.DataFrame:
         """Return a row per image and class: area of the student's mask, and Dice of each source."""
         rows: list[dict[str, Any]] = []
         for one in examined:
-            batch, answer, probability = one.batch, one.asked, one.probability
+            batch, answer, probability = one.batch, one.answers[setting], one.probability
             masks = {
                 DrawnBy.STUDENT: probability,
                 DrawnBy.LABELER: answer.mask,
@@ -163,7 +174,7 @@ class GateStage:
         empty: list[float] = []
         for one in examined:
             batch = one.batch
-            label = gated.judge(batch, one.asked, one.probability)
+            label = gated.judge(batch, one.answers[verdict.setting], one.probability)
             found = (label.mask > 0.5).flatten(1).any(1)
             signals.append({name: value[found] for name, value in label.signals.items()})
             right = class_dice(label.mask, batch["label"]).mean(1)
