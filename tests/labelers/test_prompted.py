@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from labelmine.errors import ConfigError
 from labelmine.labelers import Labeler, PromptedLabeler, PseudoLabel, Reason, Refusal
 from labelmine.labelers.prediction import predict
+from labelmine.labelers.prompted import MIN_IOUS
 from labelmine.prompts import PromptGenerator, Prompts
 from labelmine.quality import agreement
 from labelmine.teachers import Teacher, TeacherMasks
@@ -237,3 +238,48 @@ def test_the_teacher_sees_its_own_view_and_answers_in_the_students() -> None:
     assert torch.equal((teacher.seen * 255).round().to(torch.uint8), finer)
     assert label.mask.shape == probability.shape
     assert label.accepted.all()
+
+
+class DoubtingTeacher(BoxTeacher):
+    """Trusts boxes on the left, and doubts those on the right."""
+
+    def decode(self, embeddings: Tensor, prompts: Prompts, image_size: tuple[int, int]) -> TeacherMasks:
+        answer = super().decode(embeddings, prompts, image_size)
+        assert prompts.boxes is not None
+        return answer._replace(predicted_iou=torch.where(prompts.boxes[:, 0] < SIDE / 2, 0.9, 0.55))
+
+
+def left_and_right() -> Tensor:
+    probability = torch.full((3, 1, SIDE, SIDE), 0.01)
+    cross(probability[0, 0], 7, 8)
+    cross(probability[0, 0], 24, 20)
+    cross(probability[1, 0], 24, 20)
+    return probability
+
+
+def test_objects_that_the_teacher_doubts_are_left_out() -> None:
+    probability = left_and_right()
+    every = PromptedLabeler(DoubtingTeacher(), boxes_only(), jitter=0.1)(batch(3), Drawn(probability))
+    answer = PromptedLabeler(DoubtingTeacher(), boxes_only(), jitter=0.1, min_iou=0.7)(batch(3), Drawn(probability))
+    assert [len(prompts) for prompts in every.prompts] == [2, 1, 0]
+    assert [len(prompts) for prompts in answer.prompts] == [1, 0, 0], "a record must give the same label when replayed"
+    assert torch.equal(answer.mask[0, 0, :, : SIDE // 2], every.mask[0, 0, :, : SIDE // 2])
+    assert (answer.mask[0, 0, :, SIDE // 2 :] < 0.5).all()
+    assert (every.mask[0, 0, :, SIDE // 2 :] > 0.5).any()
+    assert answer.signals["predicted_iou"].tolist() == pytest.approx([0.9, 0, 0])
+    assert answer.refusal == [None, Refusal(Reason.NO_SURE_OBJECT), Refusal(Reason.NO_PROMPT)]
+
+
+def test_held_out_gold_may_choose_the_threshold_and_asks_once() -> None:
+    student = Drawn(left_and_right())
+    labeler = PromptedLabeler(DoubtingTeacher(), boxes_only(), min_iou=None)
+    answers = labeler.answers(batch(3), student)
+    assert list(answers) == list(MIN_IOUS)
+    assert len(student.modes) == 1
+    for threshold, answer in answers.items():
+        labeler.choose(threshold)
+        assert torch.equal(labeler(batch(3), student).mask, answer.mask)
+    fixed = PromptedLabeler(DoubtingTeacher(), boxes_only(), min_iou=0.7)
+    fixed.choose(0.0)
+    assert list(fixed.answers(batch(3), student)) == [0.7]
+    assert fixed.min_iou == 0.7, "what a user has said is not chosen anew"

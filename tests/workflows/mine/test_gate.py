@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,39 @@ def test_how_often_an_empty_label_is_right_is_counted(right: int, expected: floa
     stage()
     verdict = json.loads((tmp_path / "gate.json").read_text())
     assert verdict["empty_dice"] == expected
+
+
+class Adjustable(Oracle):
+    """A labeler that is moved less the higher its setting is, up to 0.7, from where on it answers nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.setting = 0.0
+
+    def __call__(self, batch: Mapping[str, Any], student: Any) -> PseudoLabel:
+        self.moved = round(10 * (0.7 - self.setting))
+        label = super().__call__(batch, student)
+        return label if self.setting < 0.8 else replace(label, mask=torch.zeros_like(label.mask))
+
+    def answers(self, batch: Mapping[str, Any], student: Any) -> dict[float, PseudoLabel]:
+        before, answers = self.setting, {}
+        for self.setting in (0.0, 0.7, 0.8):
+            answers[self.setting] = self(batch, student)
+        self.setting = before
+        return answers
+
+    def choose(self, setting: float) -> None:
+        self.setting = setting
+
+
+def test_held_out_gold_chooses_the_labelers_setting(tmp_path: Path) -> None:
+    verdict = gate_of(Adjustable(), tmp_path)
+    assert verdict["setting"] == 0.7
+    assert verdict["gate"]["rows"][0]["labeler"] == 1.0, "the gate must compare what will label"
+    labeler = Adjustable()
+    label = GatedLabeler(labeler, tmp_path / "gate.json")(views(4)[0], student)
+    assert labeler.setting == 0.7
+    assert torch.equal(label.mask, views(4)[0]["label"])
 
 
 def test_a_verdict_stands_when_the_run_is_resumed(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ class GateStage:
         settings = list(examined[0].answers) if examined else [0.0]
         dice = {setting: float(torch.cat([one.dice(setting) for one in examined]).mean()) for setting in settings}
         if len(dice) > 1:
-            logger.info("gate: labels by min_iou: %s", ", ".join(f"{k:g} {v:.3f}" for k, v in dice.items()))
+            logger.info("gate: Dice of labels by min_iou: %s", ", ".join(f"{k:g} {v:.3f}" for k, v in dice.items()))
         return max(sorted(dice), key=lambda setting: round(dice[setting], 3))
 
     def _compare(self, examined: Sequence[_Examined], setting: float) -> pd.DataFrame:

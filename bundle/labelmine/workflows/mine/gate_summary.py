@@ -17,7 +17,7 @@ def gate_summary(folder: Path) -> GateSummary | None:
     verdict = Verdict.load(folder / GATE_FILE)
     learnt = verdict.expected_dice.calibration if verdict.expected_dice else None
     return GateSummary(
-        sentence=verdict.gate.sentence(),
+        sentence=verdict.gate.sentence() + _left_out(verdict.setting),
         rows=verdict.gate.rows,
         reliability=learnt.bins() if learnt else None,
         error=learnt.error if learnt else float("nan"),
@@ -31,4 +31,9 @@ def gate_figures(folder: Path) -> dict[str, Any]:
         return {}
     verdict = Verdict.load(folder / GATE_FILE)
     learnt = verdict.expected_dice.calibration if verdict.expected_dice else None
-    return {"gate": {**verdict.gate.to_json(), "calibration": learnt.summary() if learnt else None}}
+    figures = {**verdict.gate.to_json(), "min_iou": verdict.setting}
+    return {"gate": {**figures, "calibration": learnt.summary() if learnt else None}}
+
+
+def _left_out(min_iou: float) -> str:
+    return f" Objects to which the teacher gives an IoU below {min_iou:g} are left out." if min_iou else ""
