@@ -23,13 +23,13 @@ def _splits(found: ImageSet) -> dict[str, str]:
 def test_phantom_set_is_the_default(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="labelmine"):
         found = prepare_image_set(None, str(tmp_path / "run"), phantom_size=48)
-    assert [len(part) for part in (found.train, found.val, found.test, found.unlabeled)] == [32, 16, 32, 80]
+    assert [len(part) for part in (found.train, found.val, found.test, found.unlabeled)] == [16, 12, 40, 92]
     assert all("dropped_label" in item and "label" not in item for item in found.unlabeled)
     assert (found.name, len(found.classes)) == ("phantom", 1)
-    assert found.summary["n_gold"] == 32
+    assert found.summary["n_gold"] == 16
     assert found.summary["n_quarantined"] == found.summary["n_near_duplicate_pairs"] == found.summary["n_held_out"] == 0
-    assert 0 < found.summary["n_empty_masks"] < 30
-    assert "phantom: n_gold 32, n_gold_val 16" in caplog.text
+    assert found.summary["n_empty_masks"] == 0
+    assert "phantom: n_gold 16, n_gold_val 12" in caplog.text
     assert "160 images (160 .png) in 160 groups: 160 with a mask, 0 without" in caplog.text
     assert "classes: foreground (any value above 0)" in caplog.text
     assert (tmp_path / "run" / "quarantine.csv").is_file()
@@ -42,7 +42,7 @@ def test_too_few_phantoms(tmp_path: Path) -> None:
 
 def test_labeled_fraction_drops_more_labels(tmp_path: Path) -> None:
     found = prepare_image_set(None, str(tmp_path), labeled_fraction=0.25, phantom_size=48)
-    assert (len(found.train), len(found.unlabeled)) == (8, 104)
+    assert (len(found.train), len(found.unlabeled)) == (4, 104)
 
 
 def test_second_run_reuses_the_split_without_hashing(

@@ -29,8 +29,9 @@ logger = logging.getLogger(__name__)
 
 QUARANTINE_FILE_NAME = "quarantine.csv"
 CORRECTIONS_FOLDER = "corrections"
-#: Images of the built-in set.
+#: Images of the built-in set, and their side in pixels.
 PHANTOM_COUNT = 160
+PHANTOM_SIZE = 160
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def prepare_image_set(
     classes: ClassSpec | ClassMap = None,
     window: Window | None = None,
     slice_axis: int = -1,
-    phantom_size: int = 96,
+    phantom_size: int = PHANTOM_SIZE,
     phantom_count: int = PHANTOM_COUNT,
     corrections: ReadCorrections | None = None,
     split_file: str | None = None,
@@ -121,8 +122,8 @@ def prepare_image_set(
         window: (centre, width) for images of more than 8 bits; None takes the file's own, else percentiles.
         slice_axis: Axis along which NIfTI volumes are cut.
         phantom_size: Height and width of phantom images in pixels.
-        phantom_count: Number of phantom images, 10 or more: a fifth is training gold, a tenth validates, a fifth tests,
-            half is unlabelled with its gold as ``dropped_label``.
+        phantom_count: Number of phantom images, 10 or more: a tenth is training gold, a thirteenth validates, a quarter
+            tests, the rest is unlabelled with its gold as ``dropped_label``.
         corrections: Reads corrected masks, see ``labelmine.exchange.corrections_reader``: their images become training
             gold, whatever ``labeled_fraction`` hid. The split is drawn without them, so that a later run with more
             corrections is examined on the same images; validation and test keep their gold. Copies of the masks are
@@ -146,7 +147,7 @@ def prepare_image_set(
     folder = Path(output_dir).expanduser()
     require_writable(folder)
     made = dataset_dir is None
-    source = mining_phantoms(folder, phantom_count, seed, phantom_size) if dataset_dir is None else Path(dataset_dir)
+    source = mining_phantoms(folder, seed, phantom_count, phantom_size) if dataset_dir is None else Path(dataset_dir)
     source = source.expanduser()
     found = find_set(source, folder, classes, slice_axis, mask_pattern)
     checked = found.check(folder / QUARANTINE_FILE_NAME, window)
@@ -170,12 +171,13 @@ def prepare_image_set(
     return image_set
 
 
-def mining_phantoms(run: Path, count: int, seed: int, size: int) -> Path:
-    """Write the phantoms of a run that splits: a fifth trains, a tenth validates, a fifth tests, half has no gold."""
+def mining_phantoms(run: Path, seed: int = 0, count: int = PHANTOM_COUNT, size: int = PHANTOM_SIZE) -> Path:
+    """Write the phantoms of a run that splits, each with a lesion; see ``prepare_image_set`` for their parts."""
     if count < 10:
         raise ConfigError(f"phantom_count: expected 10 or more, got {count}")
-    n_train, n_val, n_test = round(count * 0.2), round(count * 0.1), round(count * 0.2)
-    return write_phantom_set(run / "phantom", n_train, n_val, n_test, seed, size, count - n_train - n_val - n_test)
+    n_train, n_val, n_test = round(count / 10), round(count / 13), round(count / 4)
+    rest = count - n_train - n_val - n_test
+    return write_phantom_set(run / "phantom", n_train, n_val, n_test, seed, size, rest, empty=False)
 
 
 def find_images(

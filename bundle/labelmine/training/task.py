@@ -69,7 +69,7 @@ class TrainingTask(Generic[K]):
         knobs = self.knobs
         given = {name: getattr(knobs, name) for name in OF_IMAGES if name in type(knobs).model_fields}
         given["corrections"] = corrections_reader(getattr(knobs, "corrections", None))
-        return self.folder.stage("data", lambda: prepare_image_set(**given, phantom_size=knobs.image_size))
+        return self.folder.stage("data", lambda: prepare_image_set(**given))
 
     @property
     def exclusive(self) -> bool:

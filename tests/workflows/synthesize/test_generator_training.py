@@ -47,7 +47,7 @@ COLOURS = FeatureNetwork("mean colours", lambda images: images.mean((-2, -1)))
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
     """16 training images."""
-    return prepare_image_set(None, str(tmp_path_factory.mktemp("set")), phantom_size=32, phantom_count=80)
+    return prepare_image_set(None, str(tmp_path_factory.mktemp("set")), phantom_size=32, phantom_count=160)
 
 
 def speaking(network: Generator) -> Generator:

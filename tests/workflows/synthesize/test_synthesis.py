@@ -34,7 +34,7 @@ FEATURES = FeatureNetwork("pixels", lambda images: F.adaptive_avg_pool2d(images,
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
     """16 training images, 8 to validate, 16 to test."""
-    return prepare_image_set(None, str(tmp_path_factory.mktemp("set")), phantom_size=32, phantom_count=80)
+    return prepare_image_set(None, str(tmp_path_factory.mktemp("set")), phantom_size=32, phantom_count=160)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_the_listing_finds_every_file_from_its_own_folder(tmp_path: Path, images
     made_folder(tmp_path, [np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)])
     admission(tmp_path, images)()
     listed = pd.read_csv(tmp_path / "dataset.csv", keep_default_na=False)
-    assert listed["split"].value_counts().to_dict() == {"train": 16, "val": 8, "test": 16, "unlabeled": 1}
+    assert listed["split"].value_counts().to_dict() == {"train": 16, "val": 12, "test": 40, "unlabeled": 1}
     assert not any(Path(path).is_absolute() for key in ("image", "label") for path in listed[key])
     for part in ("train", "val", "test"):
         rows = listed[listed["split"] == part]

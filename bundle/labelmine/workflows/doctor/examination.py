@@ -23,7 +23,7 @@ from labelmine.data.account import account_lines
 from labelmine.data.findings import Finding
 from labelmine.data.folder_files import list_folder
 from labelmine.data.found_set import FoundSet, find_set, set_name
-from labelmine.data.image_set import PHANTOM_COUNT, mining_phantoms
+from labelmine.data.image_set import mining_phantoms
 from labelmine.data.integrity import write_quarantine
 from labelmine.data.set_aside import reasons_of
 from labelmine.errors import DataError, LabelmineError
@@ -133,7 +133,7 @@ class Examination:
     def _read(self) -> None:
         knobs, quarantine = self.knobs, self.folder / QUARANTINE_FILE
         if knobs.dataset_dir is None:
-            mining_phantoms(self.folder, PHANTOM_COUNT, knobs.seed, knobs.image_size)
+            mining_phantoms(self.folder, knobs.seed)
             self.source = self.folder / PHANTOM_FOLDER / "dataset.csv"
         write_quarantine(quarantine, [])  # that of another set does not linger
         self.found = find_set(self.source, self.folder, knobs.classes, knobs.slice_axis, knobs.mask_pattern)

@@ -78,7 +78,6 @@ class Pretraining:
                 window=knobs.window,
                 slice_axis=knobs.slice_axis,
                 mask_pattern=knobs.mask_pattern,
-                phantom_size=knobs.image_size,
             ),
         )
 
