@@ -16,7 +16,14 @@ from labelmine.transforms import StudentView
 from labelmine.workflows.train_teacher.exam import exam_samples, prompted_dice
 
 
-def main(teacher: str, *dataset_dirs: str, jitter: float = 0.12, seed: int = 0) -> None:
+def main(
+    teacher: str,
+    *dataset_dirs: str,
+    jitter: float = 0.12,
+    seed: int = 0,
+    view_size: int | None = None,
+    own_view: bool = True,
+) -> None:
     """Print a line of JSON per image set.
 
     Args:
@@ -24,9 +31,12 @@ def main(teacher: str, *dataset_dirs: str, jitter: float = 0.12, seed: int = 0) 
         *dataset_dirs: Image sets with masks that the teacher never saw.
         jitter: Largest shift of a box's edge as a fraction of the box's side.
         seed: Seed of the jitter.
+        view_size: Side in pixels of the student's view, in which it is asked and answers; None: its own.
+        own_view: Whether it sees the images in its own size nevertheless, as when it labels.
     """
     examined = build_compact_teacher(teacher)
-    view = Compose([LoadItem(ClassMap()), StudentView(examined.image_size)])
+    teacher_size = examined.image_size if own_view else None
+    view = Compose([LoadItem(ClassMap()), StudentView(view_size or examined.image_size, teacher_size)])
     for folder in dataset_dirs:
         samples = exam_samples(folder, view)
         print(

@@ -54,10 +54,13 @@ def page_of(name: str, table: pd.DataFrame) -> str:
     ]
     for (fraction, pixels), part in table.groupby(["fraction", "pixels"]):
         sets = sorted(part["dataset"].unique())
-        parts += [f"\n**{fraction:.0%} of the masks, {pixels} px.** Test Dice, mean ± standard deviation over seeds.\n"]
+        parts += [
+            f"\n**{fraction:.0%} of the masks, {pixels} px.** Test Dice, mean ± standard deviation over n seeds.\n"
+        ]
         parts += [f"| | steps | {' | '.join(sets)} |", "|---" * (len(sets) + 2) + "|"]
-        for (method, steps), rows in part.groupby(["method", "steps"], sort=False):
+        for method, rows in part.groupby("method"):
             shown = [_shown(rows[rows["dataset"] == one]["mean"]) for one in sets]
+            steps = ", ".join(str(count) for count in sorted(rows["steps"].unique()))
             parts.append(f"| {method.replace('_', ' ')} | {steps} | {' | '.join(shown)} |")
     return "\n".join(parts) + "\n"
 

@@ -15,6 +15,7 @@ from labelmine.data.sources import find_items
 from labelmine.progress import progress
 from labelmine.prompts import Prompts, components, jitter_box, outer_box
 from labelmine.teachers.base import Teacher
+from labelmine.transforms.view import TEACHER_IMAGE, teacher_images
 
 Sample = Mapping[str, Any]
 
@@ -50,7 +51,8 @@ def prompted_dice(teacher: Teacher, samples: Iterable[Sample], jitter: float = 0
         boxes = torch.from_numpy(np.stack([jitter_box(outer_box(o), jitter, gold.shape, rng) for o in objects]))
         index = torch.zeros(len(boxes), dtype=torch.int64)
         prompts = Prompts(image_index=index, class_index=index, boxes=boxes)
-        answer = teacher.decode(teacher.encode(sample["image"][None]), prompts, gold.shape)
+        seen = teacher_images({key: sample[key][None] for key in ("image", TEACHER_IMAGE) if key in sample})
+        answer = teacher.decode(teacher.encode(seen), prompts, gold.shape)
         scores["dice"].append(_dice((answer.logits > 0).any(0).numpy(), gold))
         scores["box_dice"].append(_dice(_filled(boxes, gold.shape), gold))
     return {name: {"mean": float(np.mean(v)), "std": float(np.std(v)), "n": len(v)} for name, v in scores.items()}
