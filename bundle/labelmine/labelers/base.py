@@ -71,7 +71,10 @@ class Labeler(ABC):
         """
 
     def answers(self, batch: Mapping[str, Any], student: StudentNetwork) -> dict[float, PseudoLabel]:
-        """Label a batch once for each setting that held-out gold is to choose among; without any, once, under 0."""
+        """Label a batch once for each setting that held-out gold is to choose among; without any, once, under 0.
+
+        A higher setting is a stricter one.
+        """
         return {0.0: self(batch, student)}
 
     def choose(self, setting: float) -> None:  # noqa: B027  # as for prepare

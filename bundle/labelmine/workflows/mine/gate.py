@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 Batch = Mapping[str, Any]
 HeldOut = tuple[StudentNetwork, Iterable[Batch]]
+AS_WELL = 0.002  # Dice by which a setting may fall behind the best and counts as good all the same
 MIN_EMPTY = 5  # held-out images without a label below which it cannot be told whether empty labels are right
 
 
@@ -142,12 +143,16 @@ class GateStage:
 
     @staticmethod
     def _choose(examined: Sequence[_Examined]) -> float:
-        """Return the labeler's setting of the best mean Dice, the lowest of equals."""
+        """Return the labeler's setting of the best mean Dice; of those that do as well the strictest.
+
+        Where few images are held out, they may show none of the objects that it is there to leave out.
+        """
         settings = list(examined[0].answers) if examined else [0.0]
         dice = {setting: float(torch.cat([one.dice(setting) for one in examined]).mean()) for setting in settings}
         if len(dice) > 1:
             logger.info("gate: Dice of labels by min_iou: %s", ", ".join(f"{k:g} {v:.3f}" for k, v in dice.items()))
-        return max(sorted(dice), key=lambda setting: round(dice[setting], 3))
+        best = max(dice.values())
+        return max(setting for setting, value in dice.items() if value >= best - AS_WELL)
 
     def _compare(self, examined: Sequence[_Examined], setting: float) -> pd.DataFrame:
         """Return a row per image and class: area of the student's mask, and Dice of each source."""
