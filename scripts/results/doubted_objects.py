@@ -43,7 +43,7 @@ def main() -> None:
     size = Student.load(args.run / "supervised" / "best.safetensors")[1]["image_size"]
     dice: dict[float, list[float]] = {}
     own: list[float] = []
-    for batch in student_loader(view_dataset(chosen, images, size, 0, teacher), 8, shuffle=False):
+    for batch in student_loader(view_dataset(chosen, images, size, 0, labeler.teacher_size), 8, shuffle=False):
         for threshold, answer in labeler.answers(batch, student).items():
             found = (answer.mask > 0.5).flatten(1).any(1)
             dice.setdefault(threshold, []).extend(class_dice(answer.mask, batch["label"]).mean(1)[found].tolist())

@@ -91,6 +91,11 @@ class Labeler(ABC):
         return True
 
     @property
+    def teacher_size(self) -> int | None:
+        """Side in pixels of what its teacher sees, which views for it should hold; None: it needs no more than them."""
+        return self.teacher.image_size if self.teacher else None
+
+    @property
     def source(self) -> dict[str, str]:
         """Who labels, for records and for the gate: ``labeler``, ``teacher`` and ``teacher_sha256``."""
         teacher = self.teacher

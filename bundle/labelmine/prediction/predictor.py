@@ -60,8 +60,7 @@ class Predictor:
     ) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
         """Yield each item with its mask (K, H, W) at the original size, in the given order."""
         load = LoadItem(images.classes, images.window, images.slice_axis)
-        teacher = self.refine.teacher if self.refine else None
-        view = StudentView(self.image_size, teacher.image_size if teacher else None)
+        view = StudentView(self.image_size, self.refine.teacher_size if self.refine else None)
         views = Dataset(list(items), Compose([load, view]))
         device = next(self.student.parameters()).device
         rest = iter(items)

@@ -15,7 +15,6 @@ from labelmine.prediction.predictor import Predictor
 from labelmine.run.files import MODEL_FILE
 from labelmine.run.folder import RunFolder
 from labelmine.run.knobs import Count, ImageKnobs, RunKnobs
-from labelmine.teachers import Teacher
 from labelmine.training import student_loader, view_dataset
 from labelmine.weights import sha256_of
 
@@ -95,7 +94,7 @@ class StudentTask(Generic[K]):
         """Batches of views of those images that have gold."""
         return self.batches([item for item in self.images.items if "label" in item])
 
-    def batches(self, items: Sequence[Item], num_workers: int = 0, teacher: Teacher | None = None) -> DataLoader:
-        """Return batches of plain views of items, in order; for a teacher too, see ``view_dataset``."""
-        views = view_dataset(items, self.images, self.view_size, cache_num=0, teacher=teacher)
+    def batches(self, items: Sequence[Item], num_workers: int = 0, teacher_size: int | None = None) -> DataLoader:
+        """Return batches of plain views of items, in order; with what a teacher sees, see ``StudentView``."""
+        views = view_dataset(items, self.images, self.view_size, cache_num=0, teacher_size=teacher_size)
         return student_loader(views, self.knobs.batch_size, shuffle=False, num_workers=num_workers)

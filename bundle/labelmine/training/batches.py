@@ -15,7 +15,6 @@ from torch.utils.data import DistributedSampler, RandomSampler, Sampler, Weighte
 
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.ranges import check_number
-from labelmine.teachers import Teacher
 from labelmine.training.parallel import RANK_STRIDE
 from labelmine.transforms import Augment, BatchAugment, StrongView, StudentView
 
@@ -27,14 +26,14 @@ def view_dataset(
     images: ImageSet,
     image_size: int,
     cache_num: int = 2000,
-    teacher: Teacher | None = None,
+    teacher_size: int | None = None,
 ) -> CacheDataset:
     """Return the student's views of items; up to ``cache_num`` of them are read once and kept in memory.
 
-    Where a teacher is to label them and looks closer than the student, they hold its view too.
+    Where a teacher is to label them and looks closer than the student, they hold its view too; see ``StudentView``.
     """
     load = LoadItem(images.classes, images.window, images.slice_axis)
-    view = StudentView(image_size, teacher.image_size if teacher else None)
+    view = StudentView(image_size, teacher_size)
     return CacheDataset(list(items), Compose([load, view]), cache_num=cache_num, num_workers=2, progress=False)
 
 

@@ -14,7 +14,6 @@ from labelmine.exchange import corrections_reader
 from labelmine.networks import Student
 from labelmine.run.folder import RunFolder
 from labelmine.run.knobs import SplitKnobs, StudentKnobs
-from labelmine.teachers import Teacher
 from labelmine.training.batches import student_loader, view_dataset
 from labelmine.training.plan import TrainingPlan
 from labelmine.training.start import new_student, starting_weights
@@ -86,22 +85,22 @@ class TrainingTask(Generic[K]):
         """Batches of views of the validation gold, in order."""
         return self.batches(self.images.val, shuffle=False)
 
-    def views(self, items: Sequence[Item], cache: bool = True, teacher: Teacher | None = None) -> CacheDataset:
+    def views(self, items: Sequence[Item], cache: bool = True, teacher_size: int | None = None) -> CacheDataset:
         """Return the students' views of items, kept in memory up to ``cache_num`` of them, or not at all.
 
-        Where a teacher is to label them, they are for it too; see ``view_dataset``.
+        Where a teacher is to label them, they hold what it sees too; see ``StudentView``.
         """
-        return view_dataset(items, self.images, self.view_size, self.knobs.cache_num if cache else 0, teacher)
+        return view_dataset(items, self.images, self.view_size, self.knobs.cache_num if cache else 0, teacher_size)
 
     def loader(self, views: CacheDataset, **how: Any) -> DataLoader:
         """Return batches of views; ``how`` as ``student_loader`` takes it."""
         return student_loader(views, self.knobs.batch_size, **how)
 
     def batches(
-        self, items: Sequence[Item], cache: bool = True, teacher: Teacher | None = None, **how: Any
+        self, items: Sequence[Item], cache: bool = True, teacher_size: int | None = None, **how: Any
     ) -> DataLoader:
         """Return batches of the students' views of items; see ``views`` and ``loader``."""
-        return self.loader(self.views(items, cache, teacher), **how)
+        return self.loader(self.views(items, cache, teacher_size), **how)
 
     def new_student(self) -> Student:
         """Return an untrained student, the same at each call."""

@@ -87,7 +87,7 @@ class Embedding:
 
     def _embed(self, images: ImageSet) -> None:
         knobs = self.knobs
-        views = view_dataset(images.items, images, knobs.image_size, cache_num=0, teacher=self.teacher)
+        views = view_dataset(images.items, images, knobs.image_size, cache_num=0, teacher_size=self.teacher.image_size)
         loader = student_loader(views, knobs.batch_size, shuffle=False, num_workers=knobs.num_workers)
         _fill(own_batches(loader), self.teacher, len(images.items), torch.device(knobs.device))
         _count_all_ranks(self.teacher.cache.statistics)

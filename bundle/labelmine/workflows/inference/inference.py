@@ -59,7 +59,7 @@ class Inference:
         """Views of them."""
         images = self.task.images
         load = LoadItem(images.classes, images.window, images.slice_axis)
-        view = StudentView(self.task.view_size, self.teacher.image_size if self.teacher else None)
+        view = StudentView(self.task.view_size, self.labeler.teacher_size if self.labeler else None)
         return Dataset(self.items, Compose([load, view]))
 
     def loader(self, dataset: Dataset) -> DataLoader:

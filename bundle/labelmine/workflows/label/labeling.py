@@ -72,7 +72,7 @@ class Labeling:
         return PseudoLabeling(
             self.trusted,
             task.predictor.network,
-            task.batches(self.store.unfinished(items), self.knobs.num_workers, self.trusted.teacher),
+            task.batches(self.store.unfinished(items), self.knobs.num_workers, self.trusted.teacher_size),
             memory=InFiles(
                 self.store,
                 items,

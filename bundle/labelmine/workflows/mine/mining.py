@@ -144,14 +144,14 @@ class Mining:
 
     def _views(self, items: Sequence[Item], num_workers: int = 0) -> DataLoader:
         """Return batches for the labeler."""
-        teacher = self.labeler.teacher
-        return self.task.batches(items, cache=False, teacher=teacher, shuffle=False, num_workers=num_workers)
+        size = self.labeler.teacher_size
+        return self.task.batches(items, cache=False, teacher_size=size, shuffle=False, num_workers=num_workers)
 
     def _train_mined(self) -> None:
         knobs, network = self.knobs, self._second_student()
-        teacher = self.labeler.teacher if knobs.schedule == "continuous" else None
+        size = self.labeler.teacher_size if knobs.schedule == "continuous" else None
         loader = self.task.batches(
-            self._items(), teacher=teacher, steps=knobs.steps_per_epoch, gold_share=knobs.gold_share
+            self._items(), teacher_size=size, steps=knobs.steps_per_epoch, gold_share=knobs.gold_share
         )
         handlers = self._handlers(network)
         self.task.trainer(MINED, self.training, network, loader, handlers).run()

@@ -85,7 +85,8 @@ class Searching:
     def _search(self, images: ImageSet) -> None:
         knobs = self.knobs
         items = gold_items(images, knobs.gold, knobs.limit, knobs.seed)
-        views = view_dataset(items, images, self.trained["image_size"], cache_num=1000, teacher=self.teacher)
+        size = self.teacher.image_size
+        views = view_dataset(items, images, self.trained["image_size"], cache_num=1000, teacher_size=size)
         gold = SearchedGold(images, items, student_loader(views, knobs.batch_size, shuffle=False))
         options = SearchOptions(
             generator=knobs.model_dump(include={"point_choice", "n_negative", "min_size", "seed"}),
