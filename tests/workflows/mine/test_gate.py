@@ -161,6 +161,30 @@ def test_held_out_gold_chooses_the_labelers_setting(tmp_path: Path) -> None:
     assert torch.equal(label.mask, views(4)[0]["label"])
 
 
+class Doubting(Oracle):
+    """A labeler that is perfect where it answers, under its stricter setting on every second image alone."""
+
+    def __init__(self, silent: int) -> None:
+        super().__init__(0)
+        self.silent = silent
+
+    def answers(self, batch: Mapping[str, Any], student: Any) -> dict[float, PseudoLabel]:
+        moved, label = Oracle(3)(batch, student), self(batch, student)
+        mask = label.mask.clone()
+        mask[: self.silent] = 0
+        return {0.0: moved, 0.8: replace(label, mask=mask)}
+
+
+@pytest.mark.parametrize(("silent", "setting"), [(1, 0.8), (2, 0.0)])
+def test_to_abstain_is_no_error_but_not_on_many_images(silent: int, setting: float, tmp_path: Path) -> None:
+    verdict = gate_of(Doubting(silent), tmp_path)
+    assert verdict["setting"] == setting
+    overall = verdict["gate"]["rows"][0]
+    if silent == 1:  # of four: the others are perfect, this one is the student's
+        assert overall["labeler"] == pytest.approx(0.75 + overall["student"] / 4, abs=0.05)
+        assert overall["choice"] == "labeler"
+
+
 def test_a_verdict_stands_when_the_run_is_resumed(tmp_path: Path) -> None:
     gate_of(Oracle(30), tmp_path)
     assert gate_of(Oracle(0), tmp_path)["gate"]["rows"][0]["choice"] == "student"

@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 Batch = Mapping[str, Any]
 HeldOut = tuple[StudentNetwork, Iterable[Batch]]
+MIN_FOUND = 0.75  # part of the labels under the laxest setting that a stricter one must leave
 AS_WELL = 0.002  # Dice by which a setting may fall behind the best and counts as good all the same
 MIN_EMPTY = 5  # held-out images without a label below which it cannot be told whether empty labels are right
 
@@ -51,11 +52,14 @@ class _Examined:
     answers: Mapping[float, PseudoLabel]
     probability: Tensor
 
-    def dice(self, setting: float) -> Tensor:
-        """Return the Dice (B,) of what an image gets under a setting: the label, or the student's mask for none."""
-        answer = self.answers[setting]
-        found = (answer.mask > 0.5).flatten(1).any(1).reshape(-1, 1, 1, 1)
-        return class_dice(torch.where(found, answer.mask, self.probability), self.batch["label"]).mean(1)
+    def found(self, setting: float) -> Tensor:
+        """Return (B,) whether an image gets a label under a setting."""
+        return (self.answers[setting].mask > 0.5).flatten(1).any(1)
+
+    def mask(self, setting: float) -> Tensor:
+        """Return the label (B, K, H, W) under a setting; for none the student's mask, as to abstain does no harm."""
+        found = self.found(setting).reshape(-1, 1, 1, 1)
+        return torch.where(found, self.answers[setting].mask, self.probability)
 
 
 class GateStage:
@@ -145,11 +149,17 @@ class GateStage:
     def _choose(examined: Sequence[_Examined]) -> float:
         """Return the labeler's setting of the best mean Dice; of those that do as well the strictest.
 
-        Where few images are held out, they may show none of the objects that it is there to leave out.
+        Where few images are held out, they may show none of the objects that it is there to leave out. A setting that
+        leaves too many images without a label is not taken.
         """
-        settings = list(examined[0].answers) if examined else [0.0]
-        dice = {setting: float(torch.cat([one.dice(setting) for one in examined]).mean()) for setting in settings}
-        if len(dice) > 1:
+        settings = sorted(examined[0].answers) if examined else [0.0]
+        found = {setting: sum(int(one.found(setting).sum()) for one in examined) for setting in settings}
+        dice = {
+            setting: float(torch.cat([class_dice(one.mask(setting), one.batch["label"]) for one in examined]).mean())
+            for setting in settings
+            if found[setting] >= MIN_FOUND * found[settings[0]]
+        }
+        if len(settings) > 1:
             logger.info("gate: Dice of labels by min_iou: %s", ", ".join(f"{k:g} {v:.3f}" for k, v in dice.items()))
         best = max(dice.values())
         return max(setting for setting, value in dice.items() if value >= best - AS_WELL)
@@ -158,11 +168,11 @@ class GateStage:
         """Return a row per image and class: area of the student's mask, and Dice of each source."""
         rows: list[dict[str, Any]] = []
         for one in examined:
-            batch, answer, probability = one.batch, one.answers[setting], one.probability
+            batch, label, probability = one.batch, one.mask(setting), one.probability
             masks = {
                 DrawnBy.STUDENT: probability,
-                DrawnBy.LABELER: answer.mask,
-                DrawnBy.BLEND: blended(answer.mask, probability, self.exclusive),
+                DrawnBy.LABELER: label,
+                DrawnBy.BLEND: blended(label, probability, self.exclusive),
             }
             dice = {name: class_dice(mask, batch["label"]) for name, mask in masks.items()}
             area = area_fraction(probability, batch["weight"] > 0)
