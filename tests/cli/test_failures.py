@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -21,6 +22,14 @@ def wrapped(cause: Exception, times: int = 2) -> Exception:
         error.__cause__ = cause
         cause = error
     return cause
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Heed SIGINT, which shells have processes in the background ignore: ``pause`` would then wait for ever."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def stop_by(number: signal.Signals) -> None:
@@ -76,6 +85,7 @@ def test_an_interrupted_expression_of_a_config_ends_with_the_status() -> None:
     code = (
         "import os, signal, sys, click\n"
         "from labelmine.cli.failures import reported\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "try:\n"
         "    with reported(debug=False): eval('os.kill(os.getpid(), signal.SIGINT) or signal.pause()')\n"
         "except click.exceptions.Exit as end: sys.exit(end.exit_code)\n"
