@@ -8,12 +8,9 @@ from __future__ import annotations
 import json
 
 import fire
-from monai.transforms import Compose
 
-from labelmine.data import ClassMap, LoadItem
 from labelmine.teachers import build_compact_teacher
-from labelmine.transforms import StudentView
-from labelmine.workflows.train_teacher.exam import exam_samples, prompted_dice
+from labelmine.workflows.train_teacher import exam_samples, prompted_dice, views_of_objects
 
 
 def main(
@@ -36,7 +33,7 @@ def main(
     """
     examined = build_compact_teacher(teacher)
     teacher_size = examined.image_size if own_view else None
-    view = Compose([LoadItem(ClassMap()), StudentView(view_size or examined.image_size, teacher_size)])
+    view = views_of_objects(view_size or examined.image_size, teacher_size)
     for folder in dataset_dirs:
         samples = exam_samples(folder, view)
         print(

@@ -11,11 +11,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from monai.bundle import ConfigParser
 from pydicom.data import get_testdata_file
 
 from labelmine.bundle import bundle_root
+from labelmine.losses import PromptableLoss
+from labelmine.prompts import Prompts
 from labelmine.run.knobs import Knobs
+from labelmine.teachers import Teacher
 
 
 class Killed(BaseException):
@@ -74,3 +78,22 @@ def knobs_class(workflow: str) -> type[Knobs]:
     module, kind = target.rsplit(".", 1)
     found: type[Knobs] = getattr(importlib.import_module(module), kind)
     return found
+
+
+def learnt_a_little(teacher: Teacher, asked: Prompts, side: int = 64) -> Teacher:
+    """Let a teacher's decoder take a few large steps towards full masks; nothing else may get a gradient."""
+    assert teacher.decoder is not None
+    weights = list(teacher.decoder.requires_grad_(True).parameters())
+    optimizer = torch.optim.AdamW(weights, 1e-3)
+    images = torch.rand(int(asked.image_index.max()) + 1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    embeddings = teacher.encode(images)
+    assert not embeddings.requires_grad
+    for _ in range(3):
+        answer = teacher.decode(embeddings, asked, (side, side))
+        optimizer.zero_grad()
+        PromptableLoss()(answer, torch.ones(len(asked), 1, side, side)).backward()
+        reached = [p for p in weights if p.grad is not None and bool(p.grad.abs().sum() > 0)]
+        optimizer.step()
+        assert reached
+    teacher.decoder.requires_grad_(False)
+    return teacher

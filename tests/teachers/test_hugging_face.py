@@ -19,6 +19,8 @@ from labelmine.errors import ConfigError, WeightsError
 from labelmine.labelers import PromptedLabeler, Reason, Refusal
 from labelmine.prompts import Prompts
 from labelmine.teachers import HuggingFaceTeacher, Teacher, build_hugging_face_teacher
+from labelmine.teachers.fitted import with_own_decoder
+from makers import learnt_a_little
 
 transformers = pytest.importorskip("transformers")
 
@@ -496,3 +498,12 @@ def test_other_models_are_refused(tmp_path: Path) -> None:
     transformers.BertModel(config).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match=r"expected a model of SamModel, .*, found another"):
         build_hugging_face_teacher(str(tmp_path))
+
+
+def test_gold_may_fit_the_decoder_alone(teacher: HuggingFaceTeacher) -> None:
+    asked = Prompts(image_index=INDEX, class_index=torch.zeros_like(INDEX), boxes=BOXES)
+    fitted = learnt_a_little(with_own_decoder(teacher), asked, 48)
+    embeddings = teacher.encode(pictures(2, 48, 48))
+    first, then = (one.decode(embeddings, asked, (48, 48)).logits for one in (teacher, fitted))
+    assert (first - then).abs().max() > 0.1
+    assert fitted.fingerprint == teacher.fingerprint

@@ -19,6 +19,8 @@ from torch import Tensor
 from labelmine.errors import ConfigError, WeightsError
 from labelmine.prompts import Prompts
 from labelmine.teachers import SamTeacher, Teacher, TeacherMasks, build_sam_teacher
+from labelmine.teachers.fitted import load_fitted, save_decoder, with_own_decoder
+from makers import learnt_a_little
 
 SIDE = 256
 Picture = NDArray[np.uint8]
@@ -269,3 +271,16 @@ def test_builder_names_files_it_cannot_use(tmp_path: Path, monkeypatch: pytest.M
         build_sam_teacher(str(tmp_path / "mine.pth"), model_type="vit_b")
     with pytest.raises(WeightsError, match=r"nowhere.pth"):
         build_sam_teacher(str(tmp_path / "nowhere.pth"))
+
+
+@pytest.mark.parametrize("preprocessing", ["sam", "medsam"])
+def test_gold_may_fit_the_decoder_alone(preprocessing: Any, tmp_path: Path) -> None:
+    teacher = SamTeacher(small_sam(), preprocessing, weights_sha256="abc")
+    boxes = torch.tensor([[4.0, 4, 30, 30], [10, 20, 50, 60]])
+    asked = Prompts(image_index=torch.tensor([0, 1]), class_index=torch.tensor([0, 0]), boxes=boxes)
+    fitted = learnt_a_little(with_own_decoder(teacher), asked)
+    again = load_fitted(teacher, save_decoder(fitted, tmp_path / "decoder.safetensors"))
+    embeddings = teacher.encode(torch.rand(2, 3, 64, 64))
+    first, then = (one.decode(embeddings, asked, (64, 64)).logits for one in (teacher, again))
+    assert (first - then).abs().max() > 0.1
+    assert again.fingerprint == teacher.fingerprint

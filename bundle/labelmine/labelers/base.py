@@ -97,10 +97,15 @@ class Labeler(ABC):
 
     @property
     def source(self) -> dict[str, str]:
-        """Who labels, for records and for the gate: ``labeler``, ``teacher`` and ``teacher_sha256``."""
+        """Who labels, for records and for the gate: ``labeler``, ``teacher`` and ``teacher_sha256``.
+
+        Where gold fitted the teacher, ``decoder_sha256`` too.
+        """
         teacher = self.teacher
+        fitted = {"decoder_sha256": teacher.decoder_sha256} if teacher and teacher.decoder_sha256 else {}
         return {
             "labeler": self.name or type(self).__name__,
             "teacher": teacher.name if teacher else "",
             "teacher_sha256": teacher.weights_sha256 if teacher else "",
+            **fitted,
         }

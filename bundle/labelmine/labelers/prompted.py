@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -89,6 +90,12 @@ class PromptedLabeler(Labeler):
         self.jitter = jitter
         self.min_iou = min_iou or 0.0
         self._settings = MIN_IOUS if min_iou is None else (min_iou,)
+
+    def with_teacher(self, teacher: Teacher) -> Self:
+        """Return a labeler that asks another teacher the same."""
+        other = copy.copy(self)
+        other.teacher = teacher
+        return other
 
     def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
         """Label a batch of plain views; see ``Labeler``."""

@@ -95,7 +95,7 @@ class PromptGenerator:
         for b, c in np.ndindex(maps.shape[:2]):
             # Seeded by content, so that an image gets the same points in any batch and after any resume.
             rng = np.random.default_rng([self.seed, zlib.crc32(np.ascontiguousarray(maps[b, c]).tobytes())])
-            for target in self._objects(maps[b, c]):
+            for target in self.objects(maps[b, c]):
                 box = self._box(target)
                 index.append((b, c))
                 boxes.append(box)
@@ -104,7 +104,8 @@ class PromptGenerator:
                 labels.append(drawn[1])
         return self._assemble(probability, index, boxes, points, labels)
 
-    def _objects(self, probability: NDArray[np.float32]) -> list[NDArray[np.bool_]]:
+    def objects(self, probability: NDArray[np.float32]) -> list[NDArray[np.bool_]]:
+        """Return the objects (H, W) of a class that prompts ask for, in their order."""
         found = components(probability > self.tau, self.min_size)
         if self.per_component or not found:
             return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy import ndimage
+from skimage.measure import label as connected_regions
 from torch import Tensor
 
 from labelmine.prompts.prompts import Prompts
@@ -36,10 +37,14 @@ def jitter_box(
 
 
 def components(mask: np.ndarray, min_size: int = 1) -> list[np.ndarray]:
-    """Return the connected components (8-neighbourhood) of a boolean (H, W) mask that have ``min_size`` pixels."""
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    return [labels == n for n in range(1, count + 1) if sizes[n] >= min_size]
+    """Return the objects of a (H, W) mask that have ``min_size`` pixels.
+
+    An object is a connected region (8-neighbourhood) of one value: of a boolean mask its components, of a map of
+    classes or instances each part of each. 0 is background.
+    """
+    labels = connected_regions(mask, connectivity=2)
+    sizes = np.bincount(labels.ravel())
+    return [labels == n for n in range(1, len(sizes)) if sizes[n] >= min_size]
 
 
 def outer_box(mask: np.ndarray) -> np.ndarray:
@@ -49,7 +54,7 @@ def outer_box(mask: np.ndarray) -> np.ndarray:
 
 
 class PromptSimulator:
-    """Draw one object per image and a prompt for it; the kind of prompt is drawn once per batch.
+    """Draw a few objects per image and a prompt for each; the kind of prompt is drawn once per batch.
 
     Half of the batches are prompted by box, three tenths by box and points, two tenths by points alone. Box edges move
     by up to 12 % of the box's side in half of the images and up to 30 % in the others (our choice: a student's coarse
@@ -59,18 +64,21 @@ class PromptSimulator:
         seed: Seed of the randomness.
         min_size: Objects with fewer pixels are passed over.
         n_points: Largest number of positive points.
+        n_objects: Largest number of objects drawn of an image.
 
     Raises:
         ConfigError: When a knob is out of its range.
     """
 
-    def __init__(self, seed: int = 0, min_size: int = 12, n_points: int = 3) -> None:
+    def __init__(self, seed: int = 0, min_size: int = 12, n_points: int = 3, n_objects: int = 1) -> None:
         """Check and keep the knobs."""
         check_number("min_size", min_size, 1, whole=True)
         check_number("n_points", n_points, 1, whole=True)
+        check_number("n_objects", n_objects, 1, whole=True)
         self.seed = seed
         self.min_size = min_size
         self.n_points = n_points
+        self.n_objects = n_objects
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -78,16 +86,16 @@ class PromptSimulator:
         self.rng = np.random.default_rng([self.seed, epoch])
 
     def __call__(self, masks: Tensor) -> tuple[Prompts, Tensor]:
-        """Return prompts for N objects and their own masks (N, 1, H, W), from gold (B, 1, H, W) in {0, 1}.
+        """Return prompts for N objects and their own masks (N, 1, H, W), from gold (B, 1, H, W).
 
-        Images without an object large enough bring no prompt.
+        Gold holds 0 and 1, or a value per class or instance. Images without an object large enough bring no prompt.
         """
         indices, objects = [], []
-        for index, mask in enumerate(masks[:, 0].cpu().numpy() > 0.5):
+        for index, mask in enumerate(masks[:, 0].round().int().cpu().numpy()):
             found = components(mask, self.min_size)
-            if found:
+            for n in self.rng.choice(len(found), min(self.n_objects, len(found)), replace=False) if found else ():
                 indices.append(index)
-                objects.append(found[self.rng.integers(len(found))])
+                objects.append(found[n])
         kind = self.rng.choice(["box", "box+points", "points"], p=[0.5, 0.3, 0.2])
         targets = torch.from_numpy(np.stack(objects) if objects else np.zeros((0, *masks.shape[-2:]), bool))[:, None]
         return self._prompts(kind, indices, objects), targets.float()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from labelmine.prompts import Prompts
 
@@ -31,6 +31,7 @@ class Teacher(ABC):
         trained_on: Digests of the images that it was trained on (see ``seen_images``); empty where it kept no list.
         multimask: Whether it proposes three masks to a prompt and the best is taken, or its single one; may be set.
             None: it has but one.
+        decoder_sha256: Hash of its decoder, where gold fitted it (see ``labelmine.teachers.fitted``); else empty.
         image_size: Side in pixels of the square that it resizes images to; views for it need be no larger, and should
             be no smaller (see ``StudentView``). None: it says nothing, and sees what the student sees.
     """
@@ -40,11 +41,17 @@ class Teacher(ABC):
     trained_on: frozenset[str] = frozenset()
     multimask: bool | None = None
     image_size: int | None = None
+    decoder_sha256: str = ""
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
         """All that an embedding depends on besides its image: model, preprocessing, precision and weights."""
+
+    @property
+    def decoder(self) -> nn.Module | None:
+        """What turns an embedding and prompts into masks; gold may fit it. None: it is not to be fitted."""
+        return None
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from labelmine.prompts import Prompts
 from labelmine.teachers.base import Teacher, TeacherMasks
@@ -37,6 +37,7 @@ class CachedTeacher(Teacher):
         self.name = teacher.name
         self.weights_sha256 = teacher.weights_sha256
         self.trained_on = teacher.trained_on
+        self.decoder_sha256 = teacher.decoder_sha256
         self.image_size = teacher.image_size
 
     @property
@@ -52,6 +53,11 @@ class CachedTeacher(Teacher):
     def fingerprint(self) -> str:
         """The teacher's; asked for once, as hashing weights takes time."""
         return self.teacher.fingerprint
+
+    @property
+    def decoder(self) -> nn.Module | None:
+        """The teacher's."""
+        return self.teacher.decoder
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:

@@ -90,6 +90,11 @@ class CompactTeacher(nn.Module, Teacher):
         """Model, input size and weights; see ``Teacher``."""
         return f"compact-{self.image_size}-{weights_digest(self, self.weights_sha256)}"
 
+    @property
+    def decoder(self) -> MaskDecoder:
+        """The mask decoder."""
+        return self.mask_decoder
+
     def preprocess(self, images: Tensor) -> Tensor:
         """Resize (B, 3, H, W) in [0, 1] to the longest side, scale to [-1, 1], zero-pad at the bottom and right."""
         height, width = self._resized(images.shape[-2:])

@@ -101,7 +101,12 @@ class HuggingFaceTeacher(nn.Module, Teacher):
         levels = _levels(self.model.get_image_embeddings(pixels))
         return torch.cat([level.flatten(1) for level in levels], dim=1)
 
-    @torch.no_grad()
+    @property
+    def decoder(self) -> nn.Module:
+        """The mask decoder."""
+        decoder: nn.Module = self.model.mask_decoder
+        return decoder
+
     def decode(self, embeddings: Tensor, prompts: Prompts, image_size: tuple[int, int]) -> TeacherMasks:
         """Answer all prompts at ``image_size``; see ``Teacher.decode``.
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from segment_anything import sam_model_registry
-from segment_anything.modeling import Sam
+from segment_anything.modeling import MaskDecoder, Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 from skimage.transform import resize
 from torch import Tensor, nn
@@ -85,7 +85,11 @@ class SamTeacher(nn.Module, Teacher):
         parts = torch.split(images, 1 if images.device.type == "cpu" else max(len(images), 1))
         return torch.cat([self.image_encoder(self.preprocess(part)) for part in parts])
 
-    @torch.no_grad()
+    @property
+    def decoder(self) -> MaskDecoder:
+        """The mask decoder."""
+        return self.sam.mask_decoder
+
     def decode(self, embeddings: Tensor, prompts: Prompts, image_size: tuple[int, int]) -> TeacherMasks:
         """Answer all prompts at ``image_size``; see ``Teacher.decode``."""
         side = self.sam.image_encoder.img_size

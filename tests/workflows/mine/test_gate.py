@@ -23,6 +23,7 @@ from labelmine.quality import agreement
 from labelmine.teachers import CompactTeacher, build_compact_teacher
 from labelmine.training import student_loader, view_dataset
 from labelmine.workflows.mine.gate import GateStage
+from labelmine.workflows.mine.held_out import HeldOut
 
 SIZE = 64
 
@@ -74,7 +75,7 @@ class Unknowing(Oracle):
 
 
 def gate_of(labeler: Any, folder: Path) -> dict[str, Any]:
-    GateStage(labeler, [(student, views(24))], views(8, 100), ["square"], folder)()
+    GateStage(labeler, [HeldOut(student, views(24))], views(8, 100), ["square"], folder)()
     verdict: dict[str, Any] = json.loads((folder / "gate.json").read_text())
     return verdict
 
@@ -122,7 +123,7 @@ def test_how_often_an_empty_label_is_right_is_counted(right: int, expected: floa
             if number * 4 + row < right:
                 batch["label"][row] = 0
     empty = Oracle(0)
-    stage = GateStage(empty, [(student, batches)], views(8, 100), ["square"], tmp_path, margin=1.0)
+    stage = GateStage(empty, [HeldOut(student, batches)], views(8, 100), ["square"], tmp_path, margin=1.0)
     stage()
     verdict = json.loads((tmp_path / "gate.json").read_text())
     assert verdict["empty_dice"] == expected
@@ -213,7 +214,7 @@ def test_a_broken_teacher_cannot_spoil_labels_of_real_polyps(shared_data: Path, 
     images = prepare_image_set(str(tmp_path / "set.csv"), str(tmp_path / "run"))
     polyps = Student.load(bundle_root() / "models" / "model.safetensors")[0]
     broken = PromptedLabeler(shuffled(build_compact_teacher("compact")), min_score=0)
-    held_out = [(polyps, loader(images, "val", 128))]
+    held_out = [HeldOut(polyps, loader(images, "val", 128))]
     stage = GateStage(broken, held_out, loader(images, "train", 128), images.classes.names, tmp_path)
     stage()
     overall = json.loads((tmp_path / "gate.json").read_text())["gate"]["rows"][0]
@@ -233,7 +234,9 @@ def test_each_student_is_asked_about_what_it_never_saw(tmp_path: Path) -> None:
     def blind(image: Tensor) -> Tensor:
         return torch.full_like(image[:, :1], -20.0)
 
-    GateStage(Oracle(0), [(blind, views(24)), (student, views(24, 24))], views(8, 100), ["square"], tmp_path)()
+    GateStage(
+        Oracle(0), [HeldOut(blind, views(24)), HeldOut(student, views(24, 24))], views(8, 100), ["square"], tmp_path
+    )()
     table = pd.read_csv(tmp_path / "gate.csv")
     assert table["id"].tolist() == [f"view_{n}" for n in range(48)]
     assert (table["student"][:24] == 0).all()

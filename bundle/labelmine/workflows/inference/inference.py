@@ -13,6 +13,7 @@ from labelmine.data import Item, LabelStore, LoadItem
 from labelmine.evaluation import write_metrics
 from labelmine.handlers import MaskSaver
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
+from labelmine.labelers.fitted import fitted_labeler
 from labelmine.prediction import StudentTask
 from labelmine.prediction.task import StudentTaskKnobs
 from labelmine.quality import DrawnBy
@@ -71,7 +72,8 @@ class Inference:
         """Refines what the student finds."""
         if self.teacher is None:
             return None
-        return build_prompted_labeler(self.teacher, self.task.knobs, self.exclusive)
+        labeler = build_prompted_labeler(self.teacher, self.task.knobs, self.exclusive)
+        return fitted_labeler(labeler, self.task.model_dir)
 
     def inferer(self) -> StudentInferer:
         """Return how the student is applied to a batch."""

@@ -10,6 +10,7 @@ from labelmine.errors import ConfigError
 from labelmine.evaluation import write_metrics
 from labelmine.handlers import InFiles, PseudoLabeling
 from labelmine.labelers import Labeler, build_trusted_labeler
+from labelmine.labelers.fitted import fitted_labeler
 from labelmine.prediction import StudentTask
 from labelmine.prediction.task import StudentTaskKnobs
 from labelmine.run.files import GATE_FILE, LABELS_FOLDER, METRICS_FILE, MODEL_FILE
@@ -33,7 +34,8 @@ class Labeling:
 
     Args:
         task: Folder, images and student.
-        labeler: Who labels, unless the verdict of the student's run says that the student does it better.
+        labeler: Who labels, with its teacher as the student's run fitted it, unless the verdict of that run says that
+            the student does it better.
 
     Raises:
         ConfigError: A gate is asked for, and the student's run has none.
@@ -43,7 +45,9 @@ class Labeling:
         """Look for the verdict of the student's run."""
         self.task = task
         self.knobs = task.knobs
-        self.labeler = labeler
+        self.labeler = labeler = fitted_labeler(labeler, task.model_dir)
+        if labeler.teacher is not None and labeler.teacher.decoder_sha256:
+            task.folder.depends_on(decoder_sha256=labeler.teacher.decoder_sha256)
         verdict = task.model_dir / GATE_FILE
         if self.knobs.gate and not verdict.is_file():
             raise ConfigError(

@@ -17,7 +17,6 @@ from labelmine.evaluation import write_table
 from labelmine.evaluation.summary import SIZE_FROM
 from labelmine.labelers import GatedLabeler, Labeler, PseudoLabel
 from labelmine.labelers.prediction import predict_once
-from labelmine.networks import StudentNetwork
 from labelmine.progress import progress
 from labelmine.quality import (
     AreaRange,
@@ -34,11 +33,11 @@ from labelmine.quality import (
 from labelmine.quality.corruption import corrupted
 from labelmine.ranges import check_number
 from labelmine.run.files import GATE_FILE
+from labelmine.workflows.mine.held_out import HeldOut
 
 logger = logging.getLogger(__name__)
 
 Batch = Mapping[str, Any]
-HeldOut = tuple[StudentNetwork, Iterable[Batch]]
 MIN_FOUND = 0.75  # part of the labels under the laxest setting that a stricter one must leave
 AS_WELL = 0.002  # Dice by which a setting may fall behind the best and counts as good all the same
 MIN_EMPTY = 5  # held-out images without a label below which it cannot be told whether empty labels are right
@@ -69,7 +68,7 @@ class GateStage:
 
     Args:
         labeler: Who is examined.
-        held_out: Students, each with batches of views of gold that it never saw.
+        held_out: Views of gold that students never saw.
         references: Batches of views of training gold, for the range of areas.
         class_names: The K classes.
         folder: Where ``gate.json`` and ``gate.csv`` (Dice of each source by image and class) go.
@@ -108,9 +107,9 @@ class GateStage:
         path = self.folder / GATE_FILE
         if path.is_file():
             return
-        held_out = [(student, [self._moved(batch) for batch in batches]) for student, batches in self.held_out]
-        known = any(self.labeler.knows(i) for _, batches in held_out for batch in batches for i in batch["id"])
-        examined = [one for student, batches in held_out for one in self._examine(student, batches, known)]
+        held_out = [replace(part, batches=[self._moved(batch) for batch in part.batches]) for part in self.held_out]
+        known = any(self.labeler.knows(i) for part in held_out for batch in part.batches for i in batch["id"])
+        examined = [one for part in held_out for one in self._examine(part, known)]
         masks = (
             mask for batch in [*self.references, *(one.batch for one in examined)] for mask in batch["label"].cpu()
         )
@@ -138,11 +137,12 @@ class GateStage:
         else:
             logger.info("gate: expected Dice %s", learnt.calibration.summary())
 
-    def _examine(self, student: StudentNetwork, batches: Sequence[Batch], ask: bool) -> Iterator[_Examined]:
+    def _examine(self, part: HeldOut, ask: bool) -> Iterator[_Examined]:
         """Yield what the labeler, where it is asked, and the student answer to batches."""
-        self.labeler.prepare(student)
-        for batch in progress(batches, "gate", "batch"):
-            answers = self.labeler.answers(batch, student) if ask else {}
+        labeler, student = part.labeler or self.labeler, part.student
+        labeler.prepare(student)
+        for batch in progress(part.batches, "gate", "batch"):
+            answers = labeler.answers(batch, student) if ask else {}
             yield _Examined(batch, answers, predict_once(student, batch, self.exclusive, *list(answers.values())[:1]))
 
     @staticmethod

@@ -18,6 +18,7 @@ class MineKnobs(GoldKnobs, TaskKnobs, TrustKnobs):
     corrections: str | None
     folds: NotNegative
     fold_epochs: Count
+    fit_steps: NotNegative
     gate_margin: Annotated[float, Interval(ge=-1, le=1)]
     pseudo_weight: Share
     strong_view: Share

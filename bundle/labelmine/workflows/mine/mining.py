@@ -10,7 +10,8 @@ from monai.data import DataLoader
 
 from labelmine.data import Fold, Item, LabelStore, folds_beside_validation
 from labelmine.handlers import InFiles, PseudoLabeling
-from labelmine.labelers import Labeler, build_trusted_labeler
+from labelmine.labelers import Labeler, PromptedLabeler, build_trusted_labeler
+from labelmine.labelers.fitted import fitted_labeler
 from labelmine.networks import Student
 from labelmine.prediction import SavedStudent, best_student
 from labelmine.run.files import FOLD, GATE_FILE, LABELS_FOLDER, MINED, SUPERVISED
@@ -18,8 +19,10 @@ from labelmine.training import TrainingPlan, TrainingTask
 from labelmine.transforms import StudentView
 from labelmine.workflows.mine.conclusion import conclude
 from labelmine.workflows.mine.gate import GateStage
+from labelmine.workflows.mine.held_out import HeldOut
 from labelmine.workflows.mine.knobs import MineKnobs
 from labelmine.workflows.mine.relabeling import relabeling_handlers, schedule_of
+from labelmine.workflows.mine.teacher_fit import TeacherFit
 
 
 class Mining:
@@ -40,6 +43,7 @@ class Mining:
         self.labeler = labeler
         self.training = training
         self.path = task.folder.path
+        self._fold_labelers: list[Labeler] = []
         schedule_of(self.knobs)  # knobs that do not go together are refused before the first training
 
     def train_supervised(self) -> None:
@@ -56,6 +60,14 @@ class Mining:
                 fold.train,
                 max_epochs=self.knobs.fold_epochs,
             )
+
+    def fit_teacher(self) -> None:
+        """Fit the teacher to the training gold; from here on the fitted one is asked, where that proved better."""
+        given = self.labeler
+        if self.knobs.fit_steps and isinstance(given, PromptedLabeler) and given.teacher.decoder is not None:
+            self.task.folder.stage("fit", self._fit(given))
+            self._fold_labelers = [fitted_labeler(given, self.path, FOLD.format(n)) for n in range(len(self._folds))]
+            self.labeler = fitted_labeler(given, self.path)
 
     def examine_labeler(self) -> None:
         """Let gold that no student saw say who labels better, the labeler or the student."""
@@ -126,10 +138,11 @@ class Mining:
 
     def _gate(self) -> GateStage:
         task = self.task
-        folds = [(self._saved(FOLD.format(n)), self._views(fold.held_out)) for n, fold in enumerate(self._folds)]
+        labelers = self._fold_labelers or [self.labeler] * len(self._folds)
+        folds = [HeldOut(one.student, one.batches, labelers[n]) for n, one in enumerate(self._held_out_folds())]
         return GateStage(
             self.labeler,
-            [*folds, (self._saved(SUPERVISED), self._views(task.images.val))],
+            [*folds, HeldOut(self._saved(SUPERVISED), self._views(task.images.val), self.labeler)],
             references=task.references,
             class_names=task.images.classes.names,
             groups=task.images.groups,
@@ -138,6 +151,23 @@ class Mining:
             margin=self.knobs.gate_margin,
             device=self.knobs.device,
         )
+
+    def _fit(self, labeler: PromptedLabeler) -> TeacherFit:
+        task, folds = self.task, self._held_out_folds()
+        return TeacherFit(
+            labeler,
+            folds,
+            [] if folds else self._views(task.images.train),
+            HeldOut(self._saved(SUPERVISED), self._views(task.images.val)),
+            steps=self.knobs.fit_steps,
+            folder=self.path,
+            seed=self.knobs.seed,
+            exclusive=task.exclusive,
+            device=self.knobs.device,
+        )
+
+    def _held_out_folds(self) -> list[HeldOut]:
+        return [HeldOut(self._saved(FOLD.format(n)), self._views(fold.held_out)) for n, fold in enumerate(self._folds)]
 
     def _saved(self, stage: str) -> SavedStudent:
         return SavedStudent(self.path / stage, self.knobs.device, self.knobs.tta)

@@ -199,11 +199,17 @@ class Replay:
         if not record.get("teacher") or not _by_prompts(record):
             return
         name, sha256 = record["teacher"], record.get("teacher_sha256", "")
+        decoder = record.get("decoder_sha256") or ""
         if self.teacher is None or (sha256, name) != (self.teacher.weights_sha256, self.teacher.name):
             got = "none" if self.teacher is None else f"'{self.teacher.name}' ({self.teacher.weights_sha256[:12]})"
             raise WeightsError(
                 f"{record['id']}: expected the teacher that labelled it, '{name}' (weights' sha256 {sha256[:12]}), got "
                 f"{got}. Give the --teacher_weights and the teacher's overlay of that run"
+            )
+        if decoder != self.teacher.decoder_sha256:
+            raise WeightsError(
+                f"{record['id']}: expected the decoder that labelled it (sha256 {decoder[:12] or 'as it came'}), got "
+                f"{self.teacher.decoder_sha256[:12] or 'as it came'}. Give the --model_dir of the run that fitted it"
             )
 
     def _write(self, table: pd.DataFrame) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from labelmine.labelers import Labeler
+from labelmine.labelers.fitted import kept_decoder
 from labelmine.run.folder import RunFolder
 from labelmine.run.knobs import CacheKnobs, Count, ImageKnobs, RunKnobs
 from labelmine.teachers import Teacher, build_cached_teacher
+from labelmine.teachers.fitted import load_fitted
 from labelmine.workflows.replay.recorded_run import open_run
 from labelmine.workflows.replay.replay import Replay
 
@@ -46,6 +48,9 @@ class Replaying:
             knobs.mask_pattern,
         )
         cached = build_cached_teacher(teacher, knobs.embedding_cache, knobs.cache_gb) if teacher else None
+        decoder = kept_decoder(knobs.model_dir or knobs.run_dir)
+        if cached is not None and decoder is not None:
+            cached = load_fitted(cached, decoder)
         self.folder = RunFolder(knobs.output_dir, knobs.settings, knobs.workflow)
         self._replay = Replay(
             run,

@@ -12,10 +12,8 @@ from annotated_types import Ge
 from monai.data import CacheDataset, DataLoader
 from monai.engines import SupervisedTrainer
 from monai.handlers import LrScheduleHandler
-from monai.transforms import Compose
 from torch.optim.lr_scheduler import OneCycleLR
 
-from labelmine.data import ClassMap, LoadItem
 from labelmine.evaluation import write_metrics
 from labelmine.losses import PromptableLoss
 from labelmine.prompts import PromptSimulator
@@ -25,13 +23,17 @@ from labelmine.run.knobs import Count, NotNegative, Positive, RunKnobs, Share, V
 from labelmine.teachers import CompactTeacher, build_compact_teacher, save_compact_teacher
 from labelmine.teachers.build import frozen
 from labelmine.training import TrainerParts, equip, new_trainer
-from labelmine.transforms import BatchAugment, StudentView
+from labelmine.transforms import BatchAugment
 from labelmine.workflows.train_teacher.exam import exam_samples, prompted_dice
+from labelmine.workflows.train_teacher.objects import views_of_objects
 from labelmine.workflows.train_teacher.prompted_forward import PrepareSimulatedPrompts, PromptedForward
 from labelmine.workflows.train_teacher.start import parameter_groups
 from labelmine.workflows.train_teacher.teacher_sets import TeacherSets, balanced_sampler, load_teacher_sets
 
 logger = logging.getLogger(__name__)
+
+#: Objects of an image that are asked for at each visit: encoding it costs more than answering them all.
+OBJECTS_PER_IMAGE = 2
 
 
 class TeacherKnobs(RunKnobs):
@@ -99,7 +101,9 @@ class TeacherTraining:
             optimizer=optimizer,
             scheduler=OneCycleLR(optimizer, rates, total_steps=knobs.max_epochs * knobs.steps_per_epoch + 1),
             loss=PromptableLoss(),
-            prepare_batch=PrepareSimulatedPrompts(self.augment, PromptSimulator(seed=knobs.seed)),
+            prepare_batch=PrepareSimulatedPrompts(
+                self.augment, PromptSimulator(seed=knobs.seed, n_objects=OBJECTS_PER_IMAGE)
+            ),
             max_epochs=knobs.max_epochs,
             folder=self.folder.path,
             seed=knobs.seed,
@@ -134,8 +138,3 @@ class TeacherTraining:
         figures = {"recipe": recipe, "n_images": sum(self.sets.sizes), "exam": exam, "seconds": self.folder.seconds}
         write_metrics(self.folder.path / METRICS_FILE, figures)
         logger.info("wrote %s; exam: %s", path.name, exam)
-
-
-def views_of_objects(image_size: int) -> Compose:
-    """Return what loads the view of an item; any positive value of its mask is an object."""
-    return Compose([LoadItem(ClassMap(names=("object",), values=None)), StudentView(image_size)])
