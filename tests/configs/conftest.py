@@ -14,8 +14,11 @@ import pytest
 import torch
 
 from labelmine.bundle import bundle_root
+from labelmine.data import image_set
+from labelmine.data.image_set import mining_phantoms
 from labelmine.errors import LabelmineError
 from labelmine.teachers import CompactTeacher, save_compact_teacher
+from labelmine.workflows.doctor import examination
 from makers import metrics_of
 
 
@@ -29,6 +32,11 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any]:
         return metrics_of(self.folder)
+
+
+def few_phantoms(run: Path, seed: int = 0, *_: int) -> Path:
+    """Write a small phantom set in place of the demonstration's: 3 gold, 5 validate, 15 test, 37 unlabelled."""
+    return mining_phantoms(run, seed, 60, 64)
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +68,11 @@ def run_config(config_files: Callable[..., list[str]]) -> Callable[..., None]:
         if names[0] == "mine":
             for name in ("folds", "fit_steps"):  # tests of their own ask for them
                 knobs.setdefault(name, 0)
-        monai.bundle.run(config_file=config_files(*names), logging_file=False, **knobs)
+        with pytest.MonkeyPatch.context() as patch:
+            if names[0] != "synthesize":  # which needs as much gold as the demonstration has
+                for module in (image_set, examination):
+                    patch.setattr(module, "mining_phantoms", few_phantoms)
+            monai.bundle.run(config_file=config_files(*names), logging_file=False, **knobs)
 
     return run
 

@@ -14,6 +14,8 @@ from labelmine.errors import ConfigError, WeightsError
 from labelmine.handlers import PseudoLabeling
 from labelmine.networks import Student
 from labelmine.teachers import CompactTeacher, save_compact_teacher
+from labelmine.weights import sha256_of
+from labelmine.workflows.mine import teacher_fit
 from makers import Killed, metrics_of
 
 
@@ -177,6 +179,39 @@ def test_the_gate_asks_about_training_gold_by_students_of_folds(
     split = json.loads((tmp_path / "out" / "split.json").read_text())
     assert sorted(asked) == sorted(split["train"] + split["val"])
     assert {path.name for path in (tmp_path / "out").glob("fold_*")} == {"fold_0", "fold_1"}
+
+
+def test_a_fitted_teacher_labels_and_its_labels_are_made_again(
+    tmp_path: Path,
+    phantom_folder: Callable[..., Path],
+    run_config: Any,
+    small: dict[str, Any],
+    teacher_file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: Any,
+) -> None:
+    monkeypatch.setattr(teacher_fit, "MIN_GAIN", -1.0)  # whatever a teacher of random weights has learnt in two steps
+    data, out = str(phantom_folder(16, labeled=10)), tmp_path / "out"
+    knobs = {"dataset_dir": data, "teacher_weights": teacher_file}
+    run_config("mine", output_dir=str(out), gate=False, fit_steps=2, **{**small, "max_epochs": 1}, **knobs)
+    fit = metrics_of(out)["fit"]
+    assert (fit["kept"], fit["n_gold"], fit["steps"]) == (True, 8, 2)
+    assert fit["n"] == 1  # that validates
+    names = {path.name for path in (out / "fitted_teacher").iterdir()}
+    assert names == {"decoder.safetensors", "fitted.json"}
+    sha256 = {record["decoder_sha256"] for record in records(out)}
+    assert sha256 == {sha256_of(out / "fitted_teacher" / "decoder.safetensors")}
+
+    run_config("replay", run_dir=str(out), output_dir=str(tmp_path / "again"), **knobs)
+    replayed = metrics_of(tmp_path / "again")
+    assert (replayed["equal"], replayed["different"]) == (6, 0)
+
+    more = {**knobs, "model_dir": str(out), "device": "cpu"}
+    run_config("label", output_dir=str(tmp_path / "more"), **more)  # who takes its student asks its teacher
+    assert {record["decoder_sha256"] for record in records(tmp_path / "more")} == sha256
+    (out / "fitted_teacher" / "fitted.json").unlink()
+    with refused(WeightsError, "expected the decoder that labelled it"):
+        run_config("replay", run_dir=str(out), output_dir=str(tmp_path / "other"), **knobs)
 
 
 def test_a_teacher_that_saw_the_images_is_named(

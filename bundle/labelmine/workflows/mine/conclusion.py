@@ -15,7 +15,7 @@ from labelmine.review import write_review
 from labelmine.run.files import LABEL_HISTORY_FILE, METRICS_FILE, MINED, SUPERVISED
 from labelmine.teachers import Teacher, cache_metrics, seen_images
 from labelmine.training import TrainingTask
-from labelmine.workflows.mine.gate_summary import gate_figures, gate_summary
+from labelmine.workflows.mine.gate_summary import fit_figures, gate_figures, gate_summary
 from labelmine.workflows.mine.knobs import MineKnobs
 from labelmine.workflows.mine.label_summary import in_words, summarise_labels
 
@@ -43,6 +43,7 @@ def conclude(task: TrainingTask[MineKnobs], store: LabelStore, prompter: SavedSt
         {
             **figures_of(task, examined),
             "pseudo_labels": asdict(labels),
+            **fit_figures(path),
             **gate_figures(path),
             "warnings": warnings,
             **cache_metrics(teacher),
