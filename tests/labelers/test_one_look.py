@@ -18,6 +18,7 @@ from labelmine.prediction import Predictor
 from labelmine.quality import AreaRange, Gate, Verdict
 from labelmine.teachers import CompactTeacher
 from labelmine.workflows.mine.gate import GateStage
+from labelmine.workflows.mine.held_out import HeldOut
 
 SIZE = 32
 LOOKS = 8
@@ -94,7 +95,7 @@ def test_the_gate_s_stage_compares_and_calibrates_from_one_look(tmp_path: Path) 
     network = Counted()
     labeler = PromptedLabeler(CompactTeacher(64).eval(), min_score=0.0)
     batches = [views(2), views(3)]
-    GateStage(labeler, [(TestTimeAverage(network), batches)], [views(4)], ["a"], tmp_path)()  # type: ignore[arg-type]
+    GateStage(labeler, [HeldOut(TestTimeAverage(network), batches)], [views(4)], ["a"], tmp_path)()  # type: ignore[arg-type]
     assert network.looks == LOOKS * len(batches)
 
 
