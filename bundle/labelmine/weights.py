@@ -50,6 +50,8 @@ KNOWN_WEIGHTS: Mapping[str, KnownWeights] = MappingProxyType(
     {
         "compact": KnownWeights("compact.safetensors"),
         "compact_no_busi": KnownWeights("compact_no_busi.safetensors"),
+        "general": KnownWeights("general.safetensors"),
+        "general_no_busi": KnownWeights("general_no_busi.safetensors"),
         "sam_vit_b": KnownWeights(
             "sam_vit_b_01ec64.pth",
             _SAM + "sam_vit_b_01ec64.pth",

@@ -34,7 +34,7 @@ def flips_and_turns(seed: int = 0, probability: float = 0.5) -> BatchAugment:
 
 
 def flips_scales_and_colours(seed: int = 0) -> BatchAugment:
-    """Return flips, quarter turns, turns and scales by up to a quarter, contrast, and at times grey for colour.
+    """Return flips, quarter turns, turns, scales from three quarters to double, contrast, and at times grey for colour.
 
     Args:
         seed: Of their randomness, see ``BatchAugment``.
@@ -49,7 +49,10 @@ def flips_scales_and_colours(seed: int = 0) -> BatchAugment:
                 keys,
                 prob=0.7,
                 rotate_range=0.5,  # radians
-                scale_range=[0.25, 0.25],
+                scale_range=[
+                    (-0.5, 0.25),
+                    (-0.5, 0.25),
+                ],  # of the grid: below 0 enlarges, so that objects fill the view
                 translate_range=[40, 40],  # pixels
                 mode=["bilinear", "nearest", "nearest"],
                 padding_mode="zeros",
