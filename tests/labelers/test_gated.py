@@ -79,16 +79,6 @@ def test_it_is_a_labeler_and_hands_the_labeler_s_mask_on_where_that_is_better() 
     assert {"known", "student_dice", "area_fit"} <= set(label.signals)
 
 
-def test_what_the_labeler_doubts_abstains_unless_it_is_drawn() -> None:
-    class Doubting(Fixed):
-        def __call__(self, batch: Mapping[str, Any], student: Any) -> PseudoLabel:
-            return replace(super().__call__(batch, student), doubted=square(8, 16).bool().expand(2, -1, -1, -1))
-
-    label = GatedLabeler(Doubting(square(4, 12)), verdict())(batch(), student_of(0.9 * square(4, 12)))
-    abstains = square(8, 16).bool() & ~square(4, 12).bool()
-    assert torch.equal(label.weight[0] == 0, abstains)
-
-
 def test_the_student_s_own_mask_counts_where_it_is_sure() -> None:
     probability = 0.95 * square(4, 12)
     probability[:, 4, 4] = 0.6

@@ -30,8 +30,6 @@ class PseudoLabel:
         signals: What else speaks for or against a label, (B,) float32 by name; see ``labelmine.quality``.
         student: (B, K, H, W) float32 in [0, 1], what the student answered to the batch, where the labeler asked it; who
             needs it too need not ask again. None: the labeler did not ask.
-        doubted: (B, 1, H, W) bool, where the labeler found something that it does not trust: neither object nor
-            background for certain. None: nowhere.
         drawn_by: Per image who drew each of the K classes; None: the labeler drew all.
     """
 
@@ -44,7 +42,6 @@ class PseudoLabel:
     prompts: list[list[dict[str, Any]]]
     signals: Mapping[str, Tensor] = field(default_factory=dict)
     student: Tensor | None = None
-    doubted: Tensor | None = None
     drawn_by: list[list[DrawnBy]] | None = None
 
 

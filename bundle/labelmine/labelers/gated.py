@@ -147,8 +147,6 @@ class GatedLabeler(Labeler):
         accepted = usable & (score >= self.min_score)
         trust = score if self.weighted else torch.ones_like(score)
         weight = (trust * accepted).reshape(-1, 1, 1, 1) * self._pixels(drawn, probability, own) * inside
-        if answer.doubted is not None:
-            weight = weight * ~(answer.doubted & ~(drawn > 0.5).any(1, keepdim=True))
         return PseudoLabel(
             mask=drawn,
             weight=weight,

@@ -54,9 +54,9 @@ class PromptedLabeler(Labeler):
         exclusive: Whether classes exclude each other (softmax student): a pixel then goes to its likeliest class.
         min_score: Labels below this score are not accepted.
         weighted: Whether a label counts by its score; otherwise accepted labels count fully.
-        min_iou: Objects of a lower predicted IoU are left out, and their pixels abstain: where a prompt lies beside
-            every lesion, the teacher draws something all the same, and says here that it does not trust it. None: what
-            held-out gold chooses of ``MIN_IOUS`` (see ``answers``), 0 until it has chosen.
+        min_iou: Objects of a lower predicted IoU are left out: where a prompt lies beside every lesion, the teacher
+            draws something all the same, and says here that it does not trust it. None: what held-out gold chooses of
+            ``MIN_IOUS`` (see ``answers``), 0 until it has chosen.
         jitter: How far prompts are moved for the signal ``jitter``, as a fraction of the object's side (the root of its
             area); 0: not at all, which spares a second decoding.
 
@@ -147,10 +147,9 @@ class PromptedLabeler(Labeler):
         score = torch.where(prompted, (predicted_dice + agreement(mask, probability)) / 2, 0.0)
         accepted = prompted & (score >= self.min_score) & (mask > 0.5).flatten(1).any(1)
         weight = torch.where(accepted, score if self.weighted else torch.ones_like(score), 0.0)
-        doubted = self._doubted(every.selected(~trusted), mask)
         return PseudoLabel(
             mask=mask,
-            weight=weight.reshape(-1, 1, 1, 1) * ~doubted,
+            weight=weight.reshape(-1, 1, 1, 1).expand(-1, 1, *images.shape[-2:]),
             score=score,
             accepted=accepted,
             refusal=[self._refusal(*row) for row in zip(found, prompted, score, accepted, strict=True)],
@@ -158,14 +157,7 @@ class PromptedLabeler(Labeler):
             prompts=[objects.prompts.of_image(i) for i in range(len(images))],
             signals=signals,
             student=probability,
-            doubted=doubted,
         )
-
-    def _doubted(self, objects: _Objects, mask: Tensor) -> Tensor:
-        """Return (B, 1, H, W) bool where objects that are not trusted lie beside the label."""
-        drawn = united(objects.answer, objects.prompts, (mask.shape[0], mask.shape[1]), self.exclusive)
-        beside: Tensor = (drawn > 0.5).any(1, keepdim=True) & ~(mask > 0.5).any(1, keepdim=True)
-        return beside
 
     def _united(
         self, batch: Mapping[str, Any], objects: _Objects, probability: Tensor
