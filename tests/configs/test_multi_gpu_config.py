@@ -51,7 +51,7 @@ def torchrun(tmp_path_factory: pytest.TempPathFactory) -> Torchrun:
 
 KNOBS = {
     "encoder": "mobilenet_v2", "image_size": 64, "batch_size": 2, "max_epochs": 2, "steps_per_epoch": 2,
-    "learning_rate": 0.001, "min_score": 0.0, "labeled_fraction": 0.5,
+    "learning_rate": 0.001, "min_score": 0.0, "labeled_fraction": 0.5, "folds": 2, "fit_steps": 2,
 }  # fmt: skip
 
 # ``label``, in which the rank 1 dies as it is about to write its second label.

@@ -25,7 +25,7 @@ def knobs(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, teach
     return {
         **small, **{key: str(folder) for key, folder in sets.items()}, "max_epochs": 1, "teacher_weights": teacher_file,
         "methods": ["supervised", "self_training", "one_time"], "fractions": [0.4, 1.0], "seeds": [0], "threads": 1,
-        "knobs": {"folds": 0},
+        "knobs": {"folds": 0, "fit_steps": 0},
     }  # fmt: skip
 
 
