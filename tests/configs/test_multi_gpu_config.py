@@ -270,7 +270,7 @@ monai.bundle.run(
     config_file=files, logging_file=False, output_dir=str(folder / "continuous"), dataset_dir=sys.argv[2],
     backend="gloo", schedule="continuous", warm_up=1, ema_decay=0.5, encoder="mobilenet_v2",
     image_size=64, batch_size=2, max_epochs=2, steps_per_epoch=3, learning_rate=1e-3, min_score=0.0,
-    embedding_cache=None,
+    embedding_cache=None, fit_steps=2,
 )
 """
 
