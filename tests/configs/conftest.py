@@ -35,8 +35,8 @@ class Run:
 
 
 def few_phantoms(run: Path, seed: int = 0, *_: int) -> Path:
-    """Write a small phantom set in place of the demonstration's: 3 gold, 5 validate, 15 test, 37 unlabelled."""
-    return mining_phantoms(run, seed, 60, 64)
+    """Write a small phantom set in place of the demonstration's: 4 gold, 6 validate, 20 test, 50 unlabelled."""
+    return mining_phantoms(run, seed, 80, 160)
 
 
 @pytest.fixture(scope="session")

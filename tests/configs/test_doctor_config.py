@@ -63,8 +63,8 @@ def test_a_set_that_can_be_mined(
 
 def test_phantoms_are_examined_where_no_set_is_given(tmp_path: Path, teacher_file: str, run_config: Any) -> None:
     run_config("doctor", output_dir=str(tmp_path), teacher_weights=teacher_file, estimate=False, device="cpu")
-    assert metrics_of(tmp_path)["n_images"] == 60
-    assert "37 without a mask would be mined" in page_of(tmp_path)
+    assert metrics_of(tmp_path)["n_images"] == 80
+    assert "50 without a mask would be mined" in page_of(tmp_path)
 
 
 def levels(dataset: Path) -> None:
