@@ -74,10 +74,10 @@ def test_labels(mined: Any) -> None:
     assert not table["image"].str.startswith("/").any(), "no folder of this machine may be written down"
 
 
-def test_kept_student_is_the_better_one_on_validation(mined: Any) -> None:
+def test_the_supervised_student_is_kept_only_if_it_is_better_on_validation(mined: Any) -> None:
     dice = mined.metrics["validation_dice"]
     kept = mined.metrics["kept"]
-    assert dice[kept] == max(dice.values())
+    assert kept == "mined" or dice["supervised"] > dice["mined"]  # how much better: test_selection.py
     kept_file = mined.folder / kept / "best.safetensors"
     assert (mined.folder / "model.safetensors").read_bytes() == kept_file.read_bytes()
     assert Student.load(mined.folder / "model.safetensors")[1]["image_size"] == 64

@@ -9,7 +9,7 @@ import torch
 
 from labelmine.errors import WeightsError
 from labelmine.prompts import Prompts
-from labelmine.teachers import CachedTeacher, CompactTeacher, EmbeddingCache, Teacher
+from labelmine.teachers import CachedTeacher, CompactTeacher, EmbeddingCache, Teacher, TeacherMasks
 from labelmine.teachers.build import frozen
 from labelmine.teachers.fitted import load_fitted, save_decoder, with_own_decoder
 from makers import learnt_a_little
@@ -82,7 +82,12 @@ def test_the_decoder_of_another_teacher_is_refused(tmp_path: Path) -> None:
 def test_a_teacher_without_a_decoder_is_not_fitted() -> None:
     class Other(Teacher):
         name, weights_sha256, fingerprint = "other", "", ""
-        encode = decode = None  # type: ignore[assignment]
+
+        def encode(self, images: torch.Tensor) -> torch.Tensor:
+            raise NotImplementedError
+
+        def decode(self, embeddings: torch.Tensor, prompts: Prompts, image_size: tuple[int, int]) -> TeacherMasks:
+            raise NotImplementedError
 
     with pytest.raises(ValueError, match="other: this teacher has no decoder"):
         with_own_decoder(Other())

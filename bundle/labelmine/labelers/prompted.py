@@ -99,11 +99,15 @@ class PromptedLabeler(Labeler):
 
     def __call__(self, batch: Mapping[str, Any], student: StudentNetwork) -> PseudoLabel:
         """Label a batch of plain views; see ``Labeler``."""
-        return self._labels(batch, student, [self.min_iou])[self.min_iou]
+        return self.label(batch, predict(student, batch, self.exclusive))
+
+    def label(self, batch: Mapping[str, Any], probability: Tensor) -> PseudoLabel:
+        """Label a batch to which the student has answered (B, K, H, W) in [0, 1]."""
+        return self._labels(batch, probability, [self.min_iou])[self.min_iou]
 
     def answers(self, batch: Mapping[str, Any], student: StudentNetwork) -> dict[float, PseudoLabel]:
         """Label a batch under each ``min_iou`` that may be chosen; student and teacher are asked once."""
-        return self._labels(batch, student, self._settings)
+        return self._labels(batch, predict(student, batch, self.exclusive), self._settings)
 
     def choose(self, setting: float) -> None:
         """Take a ``min_iou`` up, unless one was given."""
@@ -112,9 +116,8 @@ class PromptedLabeler(Labeler):
 
     @torch.no_grad()
     def _labels(
-        self, batch: Mapping[str, Any], student: StudentNetwork, thresholds: Sequence[float]
+        self, batch: Mapping[str, Any], probability: Tensor, thresholds: Sequence[float]
     ) -> dict[float, PseudoLabel]:
-        probability = predict(student, batch, self.exclusive)
         objects = self._ask(batch, self.prompts(probability).rounded())  # what is asked is what the record holds
         return {
             threshold: self._label(batch, probability, objects, objects.answer.predicted_iou >= threshold)

@@ -22,18 +22,28 @@ from labelmine.weights import load_state_dict_safely, sha256_of
 FORMAT = "labelmine-fitted-decoder"
 
 
+def decoder_of(teacher: Teacher) -> nn.Module:
+    """Return what gold may fit.
+
+    Raises:
+        ValueError: The teacher has no such part.
+    """
+    if teacher.decoder is None:
+        raise ValueError(f"{teacher.name}: this teacher has no decoder that could be fitted")
+    return teacher.decoder
+
+
 def with_own_decoder(teacher: Teacher) -> Teacher:
     """Return a teacher whose decoder is a copy, which may be fitted; all other weights are shared.
 
     Raises:
         ValueError: It has no decoder to fit.
     """
+    own = {id(module) for module in decoder_of(teacher).modules()}
     if isinstance(teacher, CachedTeacher):
         return CachedTeacher(with_own_decoder(teacher.teacher), teacher.cache)
-    decoder = teacher.decoder
-    if decoder is None or not isinstance(teacher, nn.Module):
-        raise ValueError(f"{teacher.name}: this teacher has no decoder that could be fitted")
-    own = {id(module) for module in decoder.modules()}
+    if not isinstance(teacher, nn.Module):
+        raise ValueError(f"{teacher.name}: expected a torch module, whose weights can be shared")
     around = {id(module) for module in teacher.modules() if own & {id(child) for child in module.modules()}}
     shared: dict[int, Any] = {id(module): module for module in teacher.modules() if id(module) not in around}
     shared |= {id(tensor): tensor for module in shared.values() for tensor in module.parameters()}
@@ -44,7 +54,7 @@ def with_own_decoder(teacher: Teacher) -> Teacher:
 def save_decoder(teacher: Teacher, path: str | Path) -> Path:
     """Write the decoder of a fitted teacher as half-precision safetensors that name the teacher it belongs to."""
     path = Path(path)
-    state = teacher.decoder.state_dict() if teacher.decoder is not None else {}
+    state = decoder_of(teacher).state_dict()
     halves = {k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous() for k, v in state.items()}
     write_whole(path, save(halves, {"format": FORMAT, "teacher": teacher.name, "sha256": teacher.weights_sha256}))
     return path
@@ -57,6 +67,8 @@ def load_fitted(teacher: Teacher, path: str | Path) -> Teacher:
         WeightsError: A file of another form, or of another teacher's decoder.
     """
     path = Path(path)
+    if isinstance(teacher, CachedTeacher):
+        return CachedTeacher(load_fitted(teacher.teacher, path), teacher.cache)
     state, about = load_state_dict_safely(path)
     if about.get("format") != FORMAT:
         raise WeightsError(f"{path.name}: expected a decoder that mine.yaml fitted. Got: weights of another kind")
@@ -67,16 +79,12 @@ def load_fitted(teacher: Teacher, path: str | Path) -> Teacher:
             "Give the --teacher_weights and the teacher's overlay of that run"
         )
     fitted = with_own_decoder(teacher)
-    if fitted.decoder is None:
-        raise ValueError("with_own_decoder gave a teacher without decoder")
-    own = fitted.decoder.state_dict()
+    decoder = decoder_of(fitted)
+    own = decoder.state_dict()
     try:
-        fitted.decoder.load_state_dict({k: v.to(own[k].dtype) if k in own else v for k, v in state.items()})
+        decoder.load_state_dict({k: v.to(own[k].dtype) if k in own else v for k, v in state.items()})
     except RuntimeError as error:
         raise WeightsError(f"{path.name}: the weights do not fit this teacher's decoder: {str(error)[:300]}") from error
-    fitted.decoder.eval().requires_grad_(False)
-    sha256 = sha256_of(path)
-    fitted.decoder_sha256 = sha256
-    if isinstance(fitted, CachedTeacher):
-        fitted.teacher.decoder_sha256 = sha256
+    decoder.eval().requires_grad_(False)
+    fitted.decoder_sha256 = sha256_of(path)
     return fitted

@@ -49,10 +49,7 @@ def flips_scales_and_colours(seed: int = 0) -> BatchAugment:
                 keys,
                 prob=0.7,
                 rotate_range=0.5,  # radians
-                scale_range=[
-                    (-0.5, 0.25),
-                    (-0.5, 0.25),
-                ],  # of the grid: below 0 enlarges, so that objects fill the view
+                scale_range=[(-0.5, 0.25)] * 2,  # of the grid: below 0 enlarges, so that objects fill the view
                 translate_range=[40, 40],  # pixels
                 mode=["bilinear", "nearest", "nearest"],
                 padding_mode="zeros",

@@ -19,7 +19,7 @@ from labelmine.progress import progress
 from labelmine.prompts import PromptGenerator, Prompts, components
 from labelmine.prompts.jitter import jittered
 from labelmine.teachers import Teacher
-from labelmine.teachers.fitted import with_own_decoder
+from labelmine.teachers.fitted import decoder_of, with_own_decoder
 from labelmine.transforms import teacher_images
 
 Batch = Mapping[str, Any]
@@ -100,9 +100,8 @@ def fit_decoder(
         name: On the progress bar.
     """
     fitted, loss = with_own_decoder(teacher), PromptableLoss()
-    if fitted.decoder is None:
-        raise ValueError("with_own_decoder gave a teacher without decoder")
-    weights = list(fitted.decoder.requires_grad_(True).parameters())
+    decoder = decoder_of(fitted)
+    weights = list(decoder.requires_grad_(True).parameters())
     optimizer = torch.optim.AdamW(weights, LEARNING_RATE)
     schedule = OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps + 1)
     rng = np.random.default_rng(seed)
@@ -116,7 +115,7 @@ def fit_decoder(
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
         schedule.step()
-    fitted.decoder.requires_grad_(False)
+    decoder.requires_grad_(False)
     return fitted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -43,7 +44,6 @@ class Mining:
         self.labeler = labeler
         self.training = training
         self.path = task.folder.path
-        self._fold_labelers: list[Labeler] = []
         schedule_of(self.knobs)  # knobs that do not go together are refused before the first training
 
     def train_supervised(self) -> None:
@@ -66,7 +66,6 @@ class Mining:
         given = self.labeler
         if self.knobs.fit_steps and isinstance(given, PromptedLabeler) and given.teacher.decoder is not None:
             self.task.folder.stage("fit", self._fit(given))
-            self._fold_labelers = [fitted_labeler(given, self.path, FOLD.format(n)) for n in range(len(self._folds))]
             self.labeler = fitted_labeler(given, self.path)
 
     def examine_labeler(self) -> None:
@@ -138,8 +137,10 @@ class Mining:
 
     def _gate(self) -> GateStage:
         task = self.task
-        labelers = self._fold_labelers or [self.labeler] * len(self._folds)
-        folds = [HeldOut(one.student, one.batches, labelers[n]) for n, one in enumerate(self._held_out_folds())]
+        folds = [
+            replace(held_out, labeler=fitted_labeler(self.labeler, self.path, FOLD.format(n)))
+            for n, held_out in enumerate(self._held_out_folds())
+        ]
         return GateStage(
             self.labeler,
             [*folds, HeldOut(self._saved(SUPERVISED), self._views(task.images.val), self.labeler)],

@@ -14,6 +14,7 @@ from torch import Tensor
 from labelmine.atomic import write_whole
 from labelmine.labelers import PromptedLabeler
 from labelmine.labelers.fitted import DECODER
+from labelmine.labelers.prediction import predict
 from labelmine.networks import StudentNetwork
 from labelmine.progress import progress
 from labelmine.quality import class_dice
@@ -108,7 +109,7 @@ class TeacherFit:
                 if room < MAX_BYTES / 2:
                     flips = 1
                 if room < 0:
-                    logger.info("fit: %d images of gold are enough; memory holds no more", len(part))
+                    logger.info("fit: takes %d images of this part of the gold, as memory holds no more", len(part))
                     break
             parts.append(part)
         return parts
@@ -125,9 +126,9 @@ class TeacherFit:
 
     def _examine(self, fitted: PromptedLabeler, held_out: HeldOut, dice: dict[str, list[float]]) -> None:
         for batch in map(self._moved, held_out.batches):
-            first = self.labeler(batch, held_out.student)
-            for name, label in (("original", first), ("fitted", fitted(batch, held_out.student))):
-                dice[name] += class_dice(label.mask, batch["label"]).mean(1).tolist()
+            probability = predict(held_out.student, batch, self.exclusive)
+            for name, labeler in (("original", self.labeler), ("fitted", fitted)):
+                dice[name] += class_dice(labeler.label(batch, probability).mask, batch["label"]).mean(1).tolist()
 
     def _moved(self, batch: Batch) -> dict[str, Any]:
         return {key: value.to(self.device) if isinstance(value, Tensor) else value for key, value in batch.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import WeightedRandomSampler
 
-from labelmine.data import ClassMap, Item, find_items, write_phantom_set
+from labelmine.data import Item, find_items, write_phantom_set
 from labelmine.errors import ConfigError, DataError
 
 
@@ -20,12 +20,10 @@ class TeacherSets:
     Attributes:
         items: Items with gold of all sets, in order.
         sizes: Number of items per set.
-        classes: Any positive mask value is an object.
     """
 
     items: list[Item]
     sizes: list[int]
-    classes: ClassMap
 
 
 def load_teacher_sets(
@@ -49,7 +47,7 @@ def load_teacher_sets(
         if not found:
             raise DataError(f"{Path(folder).name}: no image with a mask. A teacher learns from masks alone.")
         sets.append(found)
-    return TeacherSets([i for s in sets for i in s], [len(s) for s in sets], ClassMap(names=("object",), values=None))
+    return TeacherSets([i for s in sets for i in s], [len(s) for s in sets])
 
 
 def balanced_sampler(sizes: Sequence[int], samples: int) -> WeightedRandomSampler:
