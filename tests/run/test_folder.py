@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -111,6 +113,20 @@ def test_times_of_interrupted_runs_add_up(tmp_path: Path, monkeypatch: pytest.Mo
     run = RunFolder(tmp_path, {}, "mine")
     run.stage("train", lambda: None)
     assert run.seconds == RunFolder(tmp_path, {}, "mine").seconds == {"train": 5.5}
+
+
+def test_what_is_said_stands_in_the_folder_s_log(tmp_path: Path) -> None:
+    ours = logging.getLogger("labelmine")
+    before = list(ours.handlers)
+    for said in ("first", "resumed"):
+        run = RunFolder(tmp_path, {}, "mine")
+        logging.getLogger("labelmine.data").info(said)
+        del run
+        gc.collect()
+        logging.getLogger("labelmine.data").info("after it")
+    lines = (tmp_path / "run.log").read_text().splitlines()
+    assert [line.split(" ", 2)[2] for line in lines] == ["INFO labelmine.data: first", "INFO labelmine.data: resumed"]
+    assert ours.handlers == before
 
 
 def test_a_stage_within_a_stage_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
