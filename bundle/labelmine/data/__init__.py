@@ -2,6 +2,7 @@
 
 from labelmine.data.classes import ClassMap, ClassSpec
 from labelmine.data.duplicates import Pair, near_duplicates
+from labelmine.data.file_grid import FileGrid
 from labelmine.data.folds import Fold, folds_beside_validation, gold_folds
 from labelmine.data.headers import pixel_spacing, slice_index
 from labelmine.data.image_set import ImageSet, find_images, prepare_image_set
@@ -23,6 +24,7 @@ __all__ = [
     "CheckedItems",
     "ClassMap",
     "ClassSpec",
+    "FileGrid",
     "Fold",
     "ImageSet",
     "Item",

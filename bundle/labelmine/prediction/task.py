@@ -11,6 +11,7 @@ from monai.data import DataLoader
 
 from labelmine.bundle import bundle_root
 from labelmine.data import ImageSet, Item, find_images
+from labelmine.networks import Student
 from labelmine.prediction.predictor import Predictor
 from labelmine.run.files import MODEL_FILE
 from labelmine.run.folder import RunFolder
@@ -38,16 +39,19 @@ class StudentTask(Generic[K]):
 
     Args:
         knobs: Of the workflow.
+        root: Folder of the bundle, where the student that ships lies; None: where this package has it.
     """
 
-    def __init__(self, knobs: K) -> None:
+    def __init__(self, knobs: K, root: str | Path | None = None) -> None:
         """Keep the knobs."""
         self.knobs = knobs
+        self.root = root
 
     @property
     def model_dir(self) -> Path:
         """Folder of the run that trained the student; that of the shipped one where the knob names none."""
-        return bundle_root() / "models" if self.knobs.model_dir is None else Path(self.knobs.model_dir).expanduser()
+        chosen = self.knobs.model_dir
+        return _models(self.root) if chosen is None else Path(chosen).expanduser()
 
     @cached_property
     def folder(self) -> RunFolder:
@@ -98,3 +102,19 @@ class StudentTask(Generic[K]):
         """Return batches of plain views of items, in order; with what a teacher sees, see ``StudentView``."""
         views = view_dataset(items, self.images, self.view_size, cache_num=0, teacher_size=teacher_size)
         return student_loader(views, self.knobs.batch_size, shuffle=False, num_workers=num_workers)
+
+
+def bundled_student(root: str | Path | None = None) -> Student:
+    """Return the student that ships with a bundle: what ``monai.bundle.load`` puts ``models/model.pt`` into.
+
+    Args:
+        root: Folder of the bundle; None: where this package has it.
+
+    Raises:
+        WeightsError: No student there.
+    """
+    return Student.load(_models(root) / MODEL_FILE)[0]
+
+
+def _models(root: str | Path | None) -> Path:
+    return Path(root or bundle_root()).expanduser() / "models"

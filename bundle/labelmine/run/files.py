@@ -5,6 +5,7 @@ from __future__ import annotations
 CONFIG_FILE = "config.yaml"
 SECONDS_FILE = "seconds.json"
 METRICS_FILE = "metrics.json"
+LOG_FILE = "run.log"
 ENCODER_FILE = "encoder.safetensors"
 GENERATOR_FILE = "generator.safetensors"
 TEACHER_FILE = "teacher.safetensors"

@@ -15,6 +15,7 @@ from labelmine.run.declared import SECTIONS
 NO_EFFECT = {
     "output_dir": "the folder itself",
     "device": "where it is computed",
+    "bundle_root": "where the bundle lies; the hash of its student is compared",
     "backend": "how ranks talk",
     "num_workers": "who reads",
     "cache_num": "what is kept in memory",

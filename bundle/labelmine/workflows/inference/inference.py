@@ -77,7 +77,8 @@ class Inference:
 
     def inferer(self) -> StudentInferer:
         """Return how the student is applied to a batch."""
-        return StudentInferer(self.task.view_size, self.labeler, self.task.knobs.tta)
+        knobs = self.task.knobs
+        return StudentInferer(self.task.view_size, self.labeler, knobs.tta, knobs.batch_size)
 
     def saver(self) -> MaskSaver:
         """Return the handler that writes masks and manifest."""

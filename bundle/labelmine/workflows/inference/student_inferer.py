@@ -30,16 +30,26 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         image_size: Side of the student's view in pixels.
         refine: A labeler whose teacher refines what the student finds; None: the student alone.
         tta: Whether the student answers with the mean over an image's flips and turns, see ``TestTimeAverage``.
+        batch_size: Slices of a volume at a time.
     """
 
-    def __init__(self, image_size: int, refine: PromptedLabeler | None = None, tta: bool = False) -> None:
+    def __init__(
+        self, image_size: int, refine: PromptedLabeler | None = None, tta: bool = False, batch_size: int = 8
+    ) -> None:
         """Keep them."""
         super().__init__()
         self.image_size = image_size
         self.refine = refine
         self.tta = tta
+        self.batch_size = batch_size
 
     def __call__(self, inputs: Tensor, network: Student, *args: Any, **kwargs: Tensor) -> Tensor:
-        """Predict a batch of views; ``kwargs`` are the rest of them, ``weight`` (B, 1, S, S) 0 in the padding."""
+        """Predict a batch of views; ``kwargs`` are the rest of them, ``weight`` (B, 1, S, S) 0 in the padding.
+
+        Files (B, N, 3, S, S) of N slices, as ``ViewsOfFiled`` reads them, get (B, N, K, S, S).
+        """
+        if inputs.ndim == 5:
+            parts = inputs.flatten(0, 1).split(self.batch_size)
+            return torch.cat([self(part, network) for part in parts]).unflatten(0, inputs.shape[:2])
         predictor = Predictor(network, self.image_size, self.refine, self.tta)
         return predictor.probabilities({"image": inputs, **kwargs})
