@@ -4,7 +4,7 @@ from labelmine.prediction.comparison import compare, evaluate, gold_of
 from labelmine.prediction.embeddings import image_embeddings
 from labelmine.prediction.pictures import Pictures
 from labelmine.prediction.predictor import Predictor
-from labelmine.prediction.saved_student import SavedStudent, best_student
+from labelmine.prediction.saved_student import SavedStudent, best_student, student_folder
 from labelmine.prediction.selection import Examined, examine
 from labelmine.prediction.task import StudentTask
 
@@ -20,4 +20,5 @@ __all__ = [
     "examine",
     "gold_of",
     "image_embeddings",
+    "student_folder",
 ]

@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 
 from monai.data import DataLoader
 
-from labelmine.bundle import bundle_root
 from labelmine.data import ImageSet, Item, find_images
 from labelmine.prediction.predictor import Predictor
+from labelmine.prediction.saved_student import student_folder
 from labelmine.run.files import MODEL_FILE
 from labelmine.run.folder import RunFolder
 from labelmine.run.knobs import Count, ImageKnobs, RunKnobs
@@ -44,10 +44,10 @@ class StudentTask(Generic[K]):
         """Keep the knobs."""
         self.knobs = knobs
 
-    @property
+    @cached_property
     def model_dir(self) -> Path:
         """Folder of the run that trained the student; that of the shipped one where the knob names none."""
-        return bundle_root() / "models" if self.knobs.model_dir is None else Path(self.knobs.model_dir).expanduser()
+        return student_folder(self.knobs.model_dir)
 
     @cached_property
     def folder(self) -> RunFolder:

@@ -10,7 +10,7 @@ from monai.inferers import Inferer
 from torch import Tensor
 
 from labelmine.labelers import PromptedLabeler
-from labelmine.networks import Student
+from labelmine.networks import ClassStudent, Student
 from labelmine.prediction import Predictor
 from labelmine.transforms import asked_part
 
@@ -30,16 +30,24 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         image_size: Side of the student's view in pixels.
         refine: A labeler whose teacher refines what the student finds; None: the student alone.
         tta: Whether the student answers with the mean over an image's flips and turns, see ``TestTimeAverage``.
+        runtime: The same student as another program runs it, which is asked instead.
     """
 
-    def __init__(self, image_size: int, refine: PromptedLabeler | None = None, tta: bool = False) -> None:
+    def __init__(
+        self,
+        image_size: int,
+        refine: PromptedLabeler | None = None,
+        tta: bool = False,
+        runtime: ClassStudent | None = None,
+    ) -> None:
         """Keep them."""
         super().__init__()
         self.image_size = image_size
         self.refine = refine
         self.tta = tta
+        self.runtime = runtime
 
     def __call__(self, inputs: Tensor, network: Student, *args: Any, **kwargs: Tensor) -> Tensor:
         """Predict a batch of views; ``kwargs`` are the rest of them, ``weight`` (B, 1, S, S) 0 in the padding."""
-        predictor = Predictor(network, self.image_size, self.refine, self.tta)
+        predictor = Predictor(network, self.image_size, self.refine, self.tta, self.runtime)
         return predictor.probabilities({"image": inputs, **kwargs})
