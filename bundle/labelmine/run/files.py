@@ -18,6 +18,7 @@ GATE_FILE = "gate.json"
 FITTED_FOLDER = "fitted_teacher"
 FITTED_FILE = "fitted.json"
 LABELS_FOLDER = "labels"
+EXPORT_FILE = "export.json"
 REPORT_FOLDER = "report"
 PHANTOM_FOLDER = "phantom"
 
