@@ -1,4 +1,4 @@
-"""The student in forms that leave labelmine, and as other programs run it: ONNX, OpenVINO, TorchScript, a hub folder."""
+"""The student in forms for other programs, and as they run it: ONNX, OpenVINO, TorchScript, a hub folder."""
 
 from labelmine.deployment.facts import StudentFacts
 from labelmine.deployment.onnx_form import export_onnx

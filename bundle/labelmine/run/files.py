@@ -12,6 +12,7 @@ MODEL_FILE = "model.safetensors"
 # The student for other programs; the folders are named as on the Hugging Face hub.
 ONNX_FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_int8.onnx"
 OPENVINO_FILE = "openvino/model.xml"
+TORCHSCRIPT_FILE = "model.ts"
 SPLIT_FILE = "split.json"
 QUARANTINE_FILE = "quarantine.csv"
 GATE_FILE = "gate.json"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from labelmine import __version__
-from labelmine.bundle import bundle_root
 from labelmine.errors import ConfigError
+from labelmine.prediction import student_folder
 from labelmine.run.knobs import Knobs, NotNegative
 from labelmine.workflows.export.export_folder import ExportFolder
 from labelmine.workflows.export.forms import form_named
@@ -28,6 +27,8 @@ class ExportKnobs(Knobs):
     output_dir: str
     dataset_dir: str | None
     image_files: Literal["copy", "link"]
+    licence: str
+    int8: bool
     seed: NotNegative
 
 
@@ -50,7 +51,7 @@ class Exporting:
                 f"model_dir: {self.form.name} is a form of labels, so it expects the output folder of a mine.yaml or "
                 "label.yaml run. Got: null"
             )
-        self.run = (bundle_root() / "models" if knobs.model_dir is None else Path(knobs.model_dir)).expanduser()
+        self.run = student_folder(knobs.model_dir)
         if not self.run.is_dir():
             raise ConfigError(f"model_dir: expected the output folder of a run, found no folder {self.run.name}")
         self.write = self.form.load()

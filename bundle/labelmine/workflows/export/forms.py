@@ -40,9 +40,14 @@ class Form:
 
 
 _LISTED = "labelmine.exchange.listed_files"
+_STUDENT = "labelmine.workflows.export.student_forms"
 FORMS = (
     Form("datalist", "datalist.json of MONAI, with images and labels", "labels", f"{_LISTED}:write_datalist"),
     Form("csv", "dataset.csv, a table with images and labels", "labels", f"{_LISTED}:write_table"),
+    Form("onnx", "model.onnx, the student for whole images in 0..255 (--int8)", "run", f"{_STUDENT}:write_onnx"),
+    Form("openvino", "model.xml and model.bin, the same for OpenVINO", "run", f"{_STUDENT}:write_openvino"),
+    Form("torchscript", "model.ts, the network alone, for MONAI", "run", f"{_STUDENT}:write_torchscript"),
+    Form("hub", "a folder for the Hugging Face hub: model card, weights, config.json", "run", f"{_STUDENT}:write_hub"),
 )
 PURPOSES = {form.name: form.purpose for form in FORMS}
 
