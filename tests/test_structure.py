@@ -36,8 +36,8 @@ MAY_IMPORT = {
     "prediction": "data evaluation labelers networks quality report run training transforms",
     "review": "data exchange labelers prediction prompts quality run teachers",
     "workflows": (
-        "data deployment evaluation exchange handlers labelers losses networks prediction pretrain prompts quality report "
-        "review run studies synthesis teachers training transforms"
+        "data deployment evaluation exchange handlers labelers losses networks prediction pretrain prompts quality "
+        "report review run studies synthesis teachers training transforms"
     ),
 }
 #: Programs: they may import everything, and only one another imports them.

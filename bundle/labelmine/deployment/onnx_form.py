@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,14 @@ def _core(facts: StudentFacts) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's remarks on its own deprecations away from users, who can do nothing about them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Keep the exporter's remarks on its own passes and deprecations away from users, who can do nothing about them."""
+    loggers = {logging.getLogger(name): logging.getLogger(name).level for name in ("onnx_ir", "onnxscript")}
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in loggers.items():
+            logger.setLevel(level)

@@ -111,33 +111,37 @@ RUNTIMES: Mapping[str, tuple[str, Callable[[Path], Opened]]] = MappingProxyType(
 def runtime_student(name: str, student: Student, model_dir: Path, output_dir: Path) -> RuntimeStudent | None:
     """Return a student as the program of that name runs it; None for ``torch``.
 
-    An exported file that fits the student is taken from its run's folder (``onnx/``, ``openvino/``), else from the
-    output folder, where it is otherwise written and kept for a resume.
-
     Args:
         name: ``torch`` or one of `RUNTIMES`.
         student: Torch's student.
         model_dir: Folder that it came from.
-        output_dir: Folder of this run.
+        output_dir: Folder of this run; see ``found_or_written``.
+    """
+    return None if name == "torch" else RuntimeStudent(student, found_or_written(name, model_dir, output_dir).answer)
+
+
+def found_or_written(name: str, model_dir: Path, output_dir: Path) -> Opened:
+    """Open the exported file of a student for one of `RUNTIMES`.
+
+    One that fits the student, by its hash, is taken from the student's folder (``onnx/``, ``openvino/``), else from the
+    output folder, where it is otherwise written and kept for a resume.
 
     Raises:
         ConfigError: The program is not installed; or ``onnx_int8`` was not exported, which needs images.
     """
-    if name == "torch":
-        return None
     facts = StudentFacts.of_file(model_dir / MODEL_FILE)
     file, opens = RUNTIMES[name]
-    for path in (model_dir / file, output_dir / file):
-        if path.is_file() and (opened := opens(path)).student_sha256 == facts.sha256:
-            logger.info("%s: the student is asked as %s in %s", name, file, path.parent.parent.name)
-            return RuntimeStudent(student, opened.answer)
+    for folder in (model_dir, output_dir):
+        if (folder / file).is_file() and (opened := opens(folder / file)).student_sha256 == facts.sha256:
+            logger.info("%s: the student is asked by %s of %s", name, file, folder.name)
+            return opened
     if file == INT8_FILE:
         raise ConfigError(
-            f"runtime: expected {file} in {model_dir.name} that belongs to its student, found none. Make it by "
-            f"'labelmine export onnx {model_dir.name} {model_dir.name}/onnx --int8 true'"
+            f"runtime: expected {file} of this student in {model_dir.name}, found none. Make it by 'labelmine export "
+            f"onnx {model_dir.name} {model_dir.name}/onnx --int8 true'"
         )
-    logger.info("%s: the student is written as %s, which takes a while, and kept in %s", name, file, output_dir.name)
-    return RuntimeStudent(student, opens(_written(facts, output_dir, file)).answer)
+    logger.info("%s: the student is written as %s of %s, once", name, file, output_dir.name)
+    return opens(_written(facts, output_dir, file))
 
 
 def _written(facts: StudentFacts, folder: Path, file: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import torch
@@ -21,11 +22,11 @@ def export_torchscript(facts: StudentFacts, path: Path) -> Path:
     """
     side = facts.image_size
     view = torch.zeros(2, 3, side, side)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's, of TorchScript, which MONAI still takes
         traced = torch.jit.trace(facts.student.cpu().eval(), view, check_trace=False)
-    content = io.BytesIO()
-    save_net_with_metadata(
-        traced, content, include_config_vals=False, append_timestamp=False, meta_values=facts.as_dict()
-    )
+        content = io.BytesIO()
+        told = facts.as_dict()
+        save_net_with_metadata(traced, content, include_config_vals=False, append_timestamp=False, meta_values=told)
     write_whole(path, content.getvalue())
     return path
