@@ -56,9 +56,10 @@ def test_what_is_refused(run: Path, tmp_path: Path, run_config: Any, refused: An
         run_config("inference", runtime="tensorrt", **knobs)
     with refused(ConfigError, "runtime: expected onnx/model_int8.onnx of this student in run, found none. Make it by"):
         run_config("inference", runtime="onnx_int8", **knobs)
-    with refused(
-        ConfigError, "int8: needs images to calibrate on, and run is no run that has some; give --dataset_dir"
-    ), pytest.MonkeyPatch.context() as patch:
+    with (
+        refused(ConfigError, "int8: needs images to calibrate on, and run is no run that has some; give --dataset_dir"),
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setattr(student_forms, "export_onnx", copied(run))
         run_config("export", form="onnx", int8=True, model_dir=str(run), output_dir=str(tmp_path / "int8"))
 

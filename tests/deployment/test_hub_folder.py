@@ -18,7 +18,8 @@ from labelmine.weights import sha256_of
 SCORES = {"mean": 0.8123, "std": 0.1, "n": 20, "median": 0.85, "ci95": [0.75, 0.87]}
 FIGURES = {
     "dataset": "polyps", "seed": 3, "n_gold": 12, "n_gold_val": 6, "n_gold_test": 20, "n_unlabeled": 50,
-    "kept": "mined", "supervised": {"dice": {**SCORES, "mean": 0.5}, "iou": SCORES}, "mined": {"dice": SCORES, "iou": SCORES},
+    "kept": "mined", "supervised": {"dice": {**SCORES, "mean": 0.5}, "iou": SCORES},
+    "mined": {"dice": SCORES, "iou": SCORES},
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError
 
 from labelmine.errors import ConfigError, WeightsError
-from labelmine.hub import hub_folder
+from labelmine.hub import hub_folder, is_hub_id
 from labelmine.weights import sha256_of
 
 # The model classes that take image embeddings with prompts, and the processor each is to be used with (checkpoints
@@ -89,7 +89,11 @@ def model_folder(weights: str) -> Path:
         WeightsError: When there is no such folder and the hub has no such model or cannot be reached.
     """
     folder = Path(weights).expanduser()
-    return folder if folder.is_dir() else hub_folder(weights, FILES, REMEDY)
+    if folder.is_dir():
+        return folder
+    if not is_hub_id(weights):
+        raise WeightsError(f"found no folder '{weights}', nor is that the id of a model; {REMEDY}")
+    return hub_folder(weights, FILES, REMEDY)
 
 
 def files_sha256(folder: Path) -> str:
