@@ -70,9 +70,19 @@ def _write_volume(
             raise DataError(f"{item['id']}: mask is {mask.shape}, its slice of {image.name} {volume[index].shape}")
         volume[index] = mask
     path = folder / f"{volume_id(items[0])}.nii.gz"
-    labels = nib.Nifti1Image(volume, source.affine, _clean_header(source.header, volume.dtype))
-    write_whole(path, gzip.compress(labels.to_bytes(), mtime=0))
+    write_whole(path, encode_volume(volume, source))
     return path
+
+
+def encode_volume(values: NDArray[Any], source: Any) -> bytes:
+    """Return values as the content of a ``.nii.gz`` file that lies on a NIfTI image, with nothing else of its header.
+
+    Args:
+        values: In the image's shape.
+        source: The image, as nibabel loads it.
+    """
+    volume = nib.Nifti1Image(values, source.affine, _clean_header(source.header, values.dtype))
+    return gzip.compress(volume.to_bytes(), mtime=0)
 
 
 def _class_numbers(mask: NDArray[Any], classes: ClassMap) -> NDArray[Any]:

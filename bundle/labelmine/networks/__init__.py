@@ -1,7 +1,16 @@
 """Networks that smp and MONAI do not have as they are needed: the student."""
 
-from labelmine.networks.behind import IndirectStudent, StudentNetwork, network_behind
-from labelmine.networks.student import Student, probabilities
+from labelmine.networks.behind import ClassStudent, IndirectStudent, StudentNetwork, network_behind
+from labelmine.networks.student import Student, logits_of, probabilities
 from labelmine.networks.test_time import TestTimeAverage
 
-__all__ = ["IndirectStudent", "Student", "StudentNetwork", "TestTimeAverage", "network_behind", "probabilities"]
+__all__ = [
+    "ClassStudent",
+    "IndirectStudent",
+    "Student",
+    "StudentNetwork",
+    "TestTimeAverage",
+    "logits_of",
+    "network_behind",
+    "probabilities",
+]

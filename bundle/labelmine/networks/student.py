@@ -134,6 +134,17 @@ def probabilities(logits: Tensor, exclusive: bool) -> Tensor:
     return logits.softmax(1)[:, 1:] if exclusive else logits.sigmoid()
 
 
+def logits_of(shares: Tensor, exclusive: bool) -> Tensor:
+    """Turn what a student's logits stand for back into logits, as far as numbers go.
+
+    Args:
+        shares: (B, C, H, W): a sigmoid per class, or, where classes are exclusive, a softmax with background first.
+        exclusive: Which of the two.
+    """
+    smallest = torch.finfo(shares.dtype).tiny
+    return shares.clamp(min=smallest).log() if exclusive else shares.logit(eps=1e-6)
+
+
 def _unet(encoder: str, weights: str | None, classes: int) -> Any:
     try:
         return smp.UnetPlusPlus(encoder, encoder_weights=weights, in_channels=3, classes=classes)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from labelmine.networks.behind import IndirectStudent
-from labelmine.networks.student import Student
+from labelmine.networks.behind import ClassStudent, IndirectStudent
+from labelmine.networks.student import logits_of
 
 
 class TestTimeAverage(IndirectStudent):
@@ -18,6 +18,7 @@ class TestTimeAverage(IndirectStudent):
         student: Any student.
 
     Example:
+        >>> from labelmine.networks import Student
         >>> student = Student(["lesion"], "mobilenet_v2").eval()
         >>> images = torch.rand(1, 3, 32, 32)
         >>> same = torch.allclose(TestTimeAverage(student)(images), TestTimeAverage(student)(images.mT).mT, atol=1e-4)
@@ -27,12 +28,12 @@ class TestTimeAverage(IndirectStudent):
 
     __test__ = False  # pytest takes names that begin with Test for tests
 
-    def __init__(self, student: Student) -> None:
+    def __init__(self, student: ClassStudent) -> None:
         """Keep the student."""
         self._student = student
 
     @property
-    def student(self) -> Student:
+    def student(self) -> ClassStudent:
         """The student that looks eight times."""
         return self._student
 
@@ -47,6 +48,4 @@ class TestTimeAverage(IndirectStudent):
                 logits = self.student(view.flip(-1) if flipped else view)
                 found = logits.softmax(1) if exclusive else logits.sigmoid()
                 looks.append(torch.rot90(found.flip(-1) if flipped else found, -turns, (-2, -1)))
-        mean = torch.stack(looks).mean(0)
-        smallest = torch.finfo(mean.dtype).tiny
-        return mean.clamp(min=smallest).log() if exclusive else mean.logit(eps=1e-6)
+        return logits_of(torch.stack(looks).mean(0), exclusive)

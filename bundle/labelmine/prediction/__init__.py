@@ -5,7 +5,7 @@ from labelmine.prediction.dictionary import MasksOfViewsd, ViewsOfFiled
 from labelmine.prediction.embeddings import image_embeddings
 from labelmine.prediction.pictures import Pictures
 from labelmine.prediction.predictor import Predictor
-from labelmine.prediction.saved_student import SavedStudent, best_student
+from labelmine.prediction.saved_student import SavedStudent, best_student, student_folder
 from labelmine.prediction.selection import Examined, examine
 from labelmine.prediction.task import StudentTask, bundled_student
 
@@ -24,4 +24,5 @@ __all__ = [
     "examine",
     "gold_of",
     "image_embeddings",
+    "student_folder",
 ]

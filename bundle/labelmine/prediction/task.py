@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from monai.data import DataLoader
 
-from labelmine.bundle import bundle_root
 from labelmine.data import ImageSet, Item, find_images
 from labelmine.networks import Student
 from labelmine.prediction.predictor import Predictor
+from labelmine.prediction.saved_student import student_folder
 from labelmine.run.files import MODEL_FILE
 from labelmine.run.folder import RunFolder
 from labelmine.run.knobs import Count, ImageKnobs, RunKnobs
@@ -47,11 +47,10 @@ class StudentTask(Generic[K]):
         self.knobs = knobs
         self.root = root
 
-    @property
+    @cached_property
     def model_dir(self) -> Path:
         """Folder of the run that trained the student; that of the shipped one where the knob names none."""
-        chosen = self.knobs.model_dir
-        return _models(self.root) if chosen is None else Path(chosen).expanduser()
+        return student_folder(self.knobs.model_dir, self.root)
 
     @cached_property
     def folder(self) -> RunFolder:
@@ -113,8 +112,4 @@ def bundled_student(root: str | Path | None = None) -> Student:
     Raises:
         WeightsError: No student there.
     """
-    return Student.load(_models(root) / MODEL_FILE)[0]
-
-
-def _models(root: str | Path | None) -> Path:
-    return Path(root or bundle_root()).expanduser() / "models"
+    return Student.load(student_folder(None, root) / MODEL_FILE)[0]

@@ -185,6 +185,12 @@ class TrustKnobs(PromptKnobs):
     min_iou: Share | None
 
 
+class RuntimeKnobs(Knobs):
+    """Which program computes the student's answers."""
+
+    runtime: Literal["torch", "onnx", "onnx_int8", "openvino"]
+
+
 class RefinementKnobs(PromptKnobs):
     """A student that answers alone, or asks a teacher."""
 
@@ -219,6 +225,7 @@ __all__ = [
     "PromptKnobs",
     "RefinementKnobs",
     "RunKnobs",
+    "RuntimeKnobs",
     "ScheduleName",
     "Share",
     "SplitKnobs",

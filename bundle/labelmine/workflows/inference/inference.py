@@ -10,6 +10,7 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import Compose
 
 from labelmine.data import Item, LabelStore, LoadItem
+from labelmine.deployment import runtime_student
 from labelmine.evaluation import write_metrics
 from labelmine.handlers import MaskSaver
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
@@ -18,13 +19,13 @@ from labelmine.prediction import StudentTask
 from labelmine.prediction.task import StudentTaskKnobs
 from labelmine.quality import DrawnBy
 from labelmine.run.files import METRICS_FILE
-from labelmine.run.knobs import RefinementKnobs
+from labelmine.run.knobs import RefinementKnobs, RuntimeKnobs
 from labelmine.teachers import Teacher, cache_metrics
 from labelmine.transforms import StudentView
 from labelmine.workflows.inference.student_inferer import StudentInferer
 
 
-class InferenceKnobs(StudentTaskKnobs, RefinementKnobs):
+class InferenceKnobs(StudentTaskKnobs, RefinementKnobs, RuntimeKnobs):
     """The knobs of ``configs/inference.yaml``."""
 
     workflow: ClassVar[str] = "inference"
@@ -77,8 +78,9 @@ class Inference:
 
     def inferer(self) -> StudentInferer:
         """Return how the student is applied to a batch."""
-        knobs = self.task.knobs
-        return StudentInferer(self.task.view_size, self.labeler, knobs.tta, knobs.batch_size)
+        task, knobs = self.task, self.task.knobs
+        runtime = runtime_student(knobs.runtime, task.predictor.student, task.model_dir, task.folder.path)
+        return StudentInferer(task.view_size, self.labeler, knobs.tta, knobs.batch_size, runtime)
 
     def saver(self) -> MaskSaver:
         """Return the handler that writes masks and manifest."""

@@ -10,7 +10,7 @@ from monai.inferers import Inferer
 from torch import Tensor
 
 from labelmine.labelers import PromptedLabeler
-from labelmine.networks import Student
+from labelmine.networks import ClassStudent, Student
 from labelmine.prediction import Predictor
 from labelmine.transforms import asked_part
 
@@ -31,10 +31,16 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         refine: A labeler whose teacher refines what the student finds; None: the student alone.
         tta: Whether the student answers with the mean over an image's flips and turns, see ``TestTimeAverage``.
         batch_size: Slices of a volume at a time.
+        runtime: The same student as another program runs it, which is asked instead.
     """
 
     def __init__(
-        self, image_size: int, refine: PromptedLabeler | None = None, tta: bool = False, batch_size: int = 8
+        self,
+        image_size: int,
+        refine: PromptedLabeler | None = None,
+        tta: bool = False,
+        batch_size: int = 8,
+        runtime: ClassStudent | None = None,
     ) -> None:
         """Keep them."""
         super().__init__()
@@ -42,6 +48,7 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         self.refine = refine
         self.tta = tta
         self.batch_size = batch_size
+        self.runtime = runtime
 
     def __call__(self, inputs: Tensor, network: Student, *args: Any, **kwargs: Tensor) -> Tensor:
         """Predict a batch of views; ``kwargs`` are the rest of them, ``weight`` (B, 1, S, S) 0 in the padding.
@@ -51,5 +58,5 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         if inputs.ndim == 5:
             parts = inputs.flatten(0, 1).split(self.batch_size)
             return torch.cat([self(part, network) for part in parts]).unflatten(0, inputs.shape[:2])
-        predictor = Predictor(network, self.image_size, self.refine, self.tta)
+        predictor = Predictor(network, self.image_size, self.refine, self.tta, self.runtime)
         return predictor.probabilities({"image": inputs, **kwargs})
