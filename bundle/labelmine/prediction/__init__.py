@@ -2,6 +2,7 @@
 
 from labelmine.prediction.comparison import compare, evaluate, gold_of
 from labelmine.prediction.embeddings import image_embeddings
+from labelmine.prediction.mask_forms import check_forms, write_forms
 from labelmine.prediction.pictures import Pictures
 from labelmine.prediction.predictor import Predictor
 from labelmine.prediction.saved_student import SavedStudent, best_student
@@ -15,9 +16,11 @@ __all__ = [
     "SavedStudent",
     "StudentTask",
     "best_student",
+    "check_forms",
     "compare",
     "evaluate",
     "examine",
     "gold_of",
     "image_embeddings",
+    "write_forms",
 ]

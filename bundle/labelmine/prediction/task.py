@@ -53,8 +53,13 @@ class StudentTask(Generic[K]):
     def folder(self) -> RunFolder:
         """The run's folder; its results depend on the student."""
         folder = RunFolder(self.knobs.output_dir, self.knobs.settings, self.knobs.workflow)
-        folder.depends_on(student_sha256=sha256_of(self.model_dir / MODEL_FILE))
+        folder.depends_on(student_sha256=self.student_sha256)
         return folder
+
+    @cached_property
+    def student_sha256(self) -> str:
+        """Hash of the student's file."""
+        return sha256_of(self.model_dir / MODEL_FILE)
 
     @cached_property
     def predictor(self) -> Predictor:
