@@ -70,4 +70,3 @@ def _affine(stack: Stack, order: NDArray[np.intp]) -> NDArray[np.float64]:
     affine[:3, 2] = (last.position - first.position) / steps if steps else first.normal * (stack.thickness or 1.0)
     affine[:3, 3] = first.position
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-

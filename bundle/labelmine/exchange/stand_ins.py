@@ -70,7 +70,8 @@ def correct_references(segmentation: Dataset, stack: Stack, identity: Identity) 
     """Let a segmentation refer to the classes and frames that files have, not those of the stand-ins; in place."""
     classes = {identity.uid(frame.instance): frame.header.SOPClassUID for frame in stack.frames}
     numbers = [frame.number or 1 for frame in stack.frames]
-    for reference in _references(segmentation):
+    once = {id(reference): reference for reference in _references(segmentation)}  # segments share those of a frame
+    for reference in once.values():
         reference.ReferencedSOPClassUID = classes[reference.ReferencedSOPInstanceUID]
         if "ReferencedFrameNumber" in reference:
             reference.ReferencedFrameNumber = numbers[int(reference.ReferencedFrameNumber) - 1]
