@@ -21,11 +21,6 @@ from labelmine.exchange.segment_terms import segment_terms
 
 NAMES = ("lesion", "thing")
 ALGORITHM = Algorithm("labelmine student", "ab" * 32, {"tta": "False"})
-#: What dciodvfy finds wrong with attributes that are the images' own.
-INHERITED = (
-    "/StudyInstanceUID", "/SeriesInstanceUID", "/ReferencedSOPInstanceUID", "/DeidentificationMethod", "/PatientAge",
-    "/StudyID",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ class SeriesMasks:
     Args:
         store: The masks.
         forms: The forms.
-        alone: Whether the store's own files of a mask are removed once all forms have it.
+        alone: Whether the store's own files of a mask are removed once all forms have it that can: at least the first.
     """
 
     def __init__(self, store: LabelStore, forms: Sequence[SeriesForm], alone: bool = False) -> None:
@@ -48,12 +48,15 @@ class SeriesMasks:
         accepted = {str(one["id"]): bool(one.get("accepted", True)) for one in self.store.records()}
         for uid in progress(series, "write masks of series", "file"):
             if all(item["id"] in accepted for item in series[uid]):
-                counts.update(self._write_series([item for item in series[uid] if accepted[item["id"]]]))
+                rest = [item for item in series[uid] if accepted[item["id"]]]
+                counts.update(self._write_series(rest) if rest else ["no label that was accepted"])
+        if refused := counts.pop("no label that was accepted", 0):
+            logger.info("%d of %d DICOM series have no label that was accepted", refused, len(series))
         return dict(counts)
 
     def _write_series(self, items: list[Item]) -> Iterable[str]:
         try:
-            stacks = stacks_of(items) if items else []
+            stacks = stacks_of(items)
         except DataError as error:
             logger.warning("%s", error)
             return
@@ -61,7 +64,7 @@ class SeriesMasks:
             reasons = [reason for form in self.forms if (reason := self._write_stack(stack, form))]
             for reason in reasons:
                 logger.warning("%s: %s", stack.label, reason)
-            if self.alone and not reasons:
+            if self.alone and self.forms[0].is_current(stack):
                 for frame in stack.frames:
                     self.store.remove_files(frame.item)
             yield from (form.name for form in self.forms if form.path(stack).is_file())

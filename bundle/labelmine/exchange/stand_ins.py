@@ -125,6 +125,8 @@ def _set_identity(one: Dataset, header: Dataset, identity: Identity) -> None:
     for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
         if header.get(name):
             setattr(one, name, identity.uid(str(header[name].value)))
+        else:
+            one.pop(name, None)
     one.Rows, one.Columns = header.Rows, header.Columns
 
 
