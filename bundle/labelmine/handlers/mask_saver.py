@@ -18,11 +18,19 @@ class MaskSaver:
         store: Where masks and their manifest go.
         items: Items of the evaluator's images.
         record: What the manifest should say of each mask, for example ``{"drawn_by": "student"}``.
+        probabilities: Whether the probabilities are written, too.
     """
 
-    def __init__(self, store: LabelStore, items: Sequence[Item], record: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        store: LabelStore,
+        items: Sequence[Item],
+        record: Mapping[str, Any] | None = None,
+        probabilities: bool = False,
+    ) -> None:
         """Look items up by id."""
         self.store = store
+        self.probabilities = probabilities
         self.items = {item["id"]: item for item in items}
         self.record = dict(record or {})
 
@@ -37,8 +45,10 @@ class MaskSaver:
         for image_id, size, probability in zip(
             batch["id"], batch["original_size"], engine.state.output["pred"], strict=True
         ):
-            mask = to_original(probability.cpu(), (int(size[0]), int(size[1]))) > 0.5
-            self.store.write(self.items[image_id], mask.numpy(), {"accepted": True, **self.record})
+            whole = to_original(probability.cpu(), (int(size[0]), int(size[1]))).numpy()
+            record = {"accepted": True, **self.record}
+            kept = whole if self.probabilities else None
+            self.store.write(self.items[image_id], whole > 0.5, record, probability=kept)
 
     def finish(self, engine: Engine) -> None:
         """Write ``manifest.csv`` and join slices to volumes."""

@@ -3,6 +3,7 @@
 from labelmine.prediction.comparison import compare, evaluate, gold_of
 from labelmine.prediction.dictionary import MasksOfViewsd, ViewsOfFiled
 from labelmine.prediction.embeddings import image_embeddings
+from labelmine.prediction.mask_forms import check_forms, write_forms
 from labelmine.prediction.pictures import Pictures
 from labelmine.prediction.predictor import Predictor
 from labelmine.prediction.saved_student import SavedStudent, best_student, student_folder
@@ -19,10 +20,12 @@ __all__ = [
     "ViewsOfFiled",
     "best_student",
     "bundled_student",
+    "check_forms",
     "compare",
     "evaluate",
     "examine",
     "gold_of",
     "image_embeddings",
     "student_folder",
+    "write_forms",
 ]

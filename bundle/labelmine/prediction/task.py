@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from monai.data import DataLoader
 
@@ -21,7 +21,13 @@ from labelmine.weights import sha256_of
 
 
 class StudentTaskKnobs(RunKnobs, ImageKnobs):
-    """What all workflows have that ask a trained student."""
+    """What all workflows have that ask a trained student.
+
+    Class attributes:
+        uses_gold: Whether masks of the images are of any use.
+    """
+
+    uses_gold: ClassVar[bool] = True
 
     model_dir: str | None
     batch_size: Count
@@ -56,8 +62,13 @@ class StudentTask(Generic[K]):
     def folder(self) -> RunFolder:
         """The run's folder; its results depend on the student."""
         folder = RunFolder(self.knobs.output_dir, self.knobs.settings, self.knobs.workflow)
-        folder.depends_on(student_sha256=sha256_of(self.model_dir / MODEL_FILE))
+        folder.depends_on(student_sha256=self.student_sha256)
         return folder
+
+    @cached_property
+    def student_sha256(self) -> str:
+        """Hash of the student's file."""
+        return sha256_of(self.model_dir / MODEL_FILE)
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -80,6 +91,7 @@ class StudentTask(Generic[K]):
             window=knobs.window,
             slice_axis=knobs.slice_axis,
             mask_pattern=knobs.mask_pattern,
+            gold=knobs.uses_gold,
         )
 
     @property

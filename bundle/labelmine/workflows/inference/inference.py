@@ -12,23 +12,25 @@ from monai.transforms import Compose
 from labelmine.data import Item, LabelStore, LoadItem
 from labelmine.deployment import runtime_student
 from labelmine.evaluation import write_metrics
+from labelmine.exchange import Algorithm
 from labelmine.handlers import MaskSaver
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
 from labelmine.labelers.fitted import fitted_labeler
-from labelmine.prediction import StudentTask
+from labelmine.prediction import StudentTask, check_forms, write_forms
 from labelmine.prediction.task import StudentTaskKnobs
 from labelmine.quality import DrawnBy
 from labelmine.run.files import METRICS_FILE
-from labelmine.run.knobs import RefinementKnobs, RuntimeKnobs
+from labelmine.run.knobs import MaskFormKnobs, RefinementKnobs, RuntimeKnobs
 from labelmine.teachers import Teacher, cache_metrics
 from labelmine.transforms import StudentView
 from labelmine.workflows.inference.student_inferer import StudentInferer
 
 
-class InferenceKnobs(StudentTaskKnobs, RefinementKnobs, RuntimeKnobs):
+class InferenceKnobs(StudentTaskKnobs, RefinementKnobs, MaskFormKnobs, RuntimeKnobs):
     """The knobs of ``configs/inference.yaml``."""
 
     workflow: ClassVar[str] = "inference"
+    uses_gold: ClassVar[bool] = False
 
 
 class Inference:
@@ -44,6 +46,7 @@ class Inference:
         self.task = task
         self.teacher = teacher
         self.exclusive = task.exclusive
+        check_forms(task.knobs, task.predictor.student.class_names)
 
     @cached_property
     def store(self) -> LabelStore:
@@ -85,12 +88,20 @@ class Inference:
     def saver(self) -> MaskSaver:
         """Return the handler that writes masks and manifest."""
         drawn_by = DrawnBy.STUDENT if self.teacher is None else DrawnBy.REFINED
-        return MaskSaver(self.store, self.items, {"drawn_by": drawn_by})
+        return MaskSaver(self.store, self.items, {"drawn_by": drawn_by}, self.task.knobs.fractional)
 
     def predict(self, run: Callable[[], Any]) -> None:
-        """Run an evaluator as a stage, and write ``metrics.json``."""
+        """Run an evaluator as a stage, write masks in their other forms, and ``metrics.json``."""
         task = self.task
         task.folder.stage("predict", run)
-        figures = {"dataset": task.images.name, "seed": task.knobs.seed, **task.images.summary}
+        files = task.folder.stage("write", self._write_forms)
+        figures = {"dataset": task.images.name, "seed": task.knobs.seed, **task.images.summary, "files": files}
         cache = cache_metrics(self.labeler.teacher if self.labeler else None)
         write_metrics(task.folder.path / METRICS_FILE, {**figures, "seconds": task.folder.seconds, **cache})
+
+    def _write_forms(self) -> dict[str, int]:
+        task = self.task
+        name = "labelmine student" if self.labeler is None else "labelmine student and teacher"
+        facts = {"tta": str(task.knobs.tta), **(self.labeler.source if self.labeler else {})}
+        algorithm = Algorithm(name, task.student_sha256, facts)
+        return write_forms(self.store, task.images.items, task.folder.path, task.knobs, algorithm)
