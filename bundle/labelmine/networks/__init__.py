@@ -2,6 +2,14 @@
 
 from labelmine.networks.behind import IndirectStudent, StudentNetwork, network_behind
 from labelmine.networks.student import Student, probabilities
-from labelmine.networks.test_time import TestTimeAverage
+from labelmine.networks.test_time import RememberedLooks, TestTimeAverage
 
-__all__ = ["IndirectStudent", "Student", "StudentNetwork", "TestTimeAverage", "network_behind", "probabilities"]
+__all__ = [
+    "IndirectStudent",
+    "RememberedLooks",
+    "Student",
+    "StudentNetwork",
+    "TestTimeAverage",
+    "network_behind",
+    "probabilities",
+]

@@ -3,6 +3,7 @@
 from labelmine.prediction.comparison import compare, evaluate, gold_of
 from labelmine.prediction.embeddings import image_embeddings
 from labelmine.prediction.pictures import Pictures
+from labelmine.prediction.pixels import calibrate_pixels, pixel_calibration_of
 from labelmine.prediction.predictor import Predictor
 from labelmine.prediction.saved_student import SavedStudent, best_student
 from labelmine.prediction.selection import Examined, examine
@@ -15,9 +16,11 @@ __all__ = [
     "SavedStudent",
     "StudentTask",
     "best_student",
+    "calibrate_pixels",
     "compare",
     "evaluate",
     "examine",
     "gold_of",
     "image_embeddings",
+    "pixel_calibration_of",
 ]

@@ -11,16 +11,17 @@ from monai.transforms import Compose
 
 from labelmine.data import Item, LabelStore, LoadItem
 from labelmine.evaluation import write_metrics
-from labelmine.handlers import MaskSaver
+from labelmine.handlers import MaskSaver, UncertaintySaver
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
 from labelmine.labelers.fitted import fitted_labeler
-from labelmine.prediction import StudentTask
+from labelmine.prediction import StudentTask, pixel_calibration_of
 from labelmine.prediction.task import StudentTaskKnobs
-from labelmine.quality import DrawnBy
-from labelmine.run.files import METRICS_FILE
+from labelmine.quality import DrawnBy, PixelCalibration
+from labelmine.run.files import METRICS_FILE, UNCERTAINTY_FOLDER
 from labelmine.run.knobs import RefinementKnobs
 from labelmine.teachers import Teacher, cache_metrics
 from labelmine.transforms import StudentView
+from labelmine.workflows.inference.doubts import write_doubts
 from labelmine.workflows.inference.student_inferer import StudentInferer
 
 
@@ -28,6 +29,8 @@ class InferenceKnobs(StudentTaskKnobs, RefinementKnobs):
     """The knobs of ``configs/inference.yaml``."""
 
     workflow: ClassVar[str] = "inference"
+
+    uncertainty: bool
 
 
 class Inference:
@@ -77,17 +80,39 @@ class Inference:
 
     def inferer(self) -> StudentInferer:
         """Return how the student is applied to a batch."""
-        return StudentInferer(self.task.view_size, self.labeler, self.task.knobs.tta)
+        return self._inferer
+
+    @cached_property
+    def _inferer(self) -> StudentInferer:
+        knobs = self.task.knobs
+        return StudentInferer(self.task.view_size, self.labeler, knobs.tta, remember=knobs.uncertainty)
 
     def saver(self) -> MaskSaver:
-        """Return the handler that writes masks and manifest."""
-        drawn_by = DrawnBy.STUDENT if self.teacher is None else DrawnBy.REFINED
-        return MaskSaver(self.store, self.items, {"drawn_by": drawn_by})
+        """Return the handler that writes masks and manifest, and maps of uncertainty where they are asked for."""
+        record = {"drawn_by": DrawnBy.STUDENT if self.teacher is None else DrawnBy.REFINED}
+        if not self.task.knobs.uncertainty:
+            return MaskSaver(self.store, self.items, record)
+        return UncertaintySaver(
+            self.store,
+            self.items,
+            record,
+            looks=self._inferer.looks,
+            calibration=self.calibration,
+            folder=self.task.folder.path / UNCERTAINTY_FOLDER,
+        )
+
+    @cached_property
+    def calibration(self) -> PixelCalibration:
+        """Of the student's pixels."""
+        return pixel_calibration_of(self.task.model_dir, len(self.task.predictor.student.class_names))
 
     def predict(self, run: Callable[[], Any]) -> None:
-        """Run an evaluator as a stage, and write ``metrics.json``."""
+        """Run an evaluator as a stage, and write ``metrics.json``, and the page where uncertainty is asked for."""
         task = self.task
         task.folder.stage("predict", run)
         figures = {"dataset": task.images.name, "seed": task.knobs.seed, **task.images.summary}
+        if task.knobs.uncertainty:
+            figures["pixel_calibration"] = self.calibration.summary()
+            task.folder.stage("write", lambda: write_doubts(task, self.store, self.calibration))
         cache = cache_metrics(self.labeler.teacher if self.labeler else None)
         write_metrics(task.folder.path / METRICS_FILE, {**figures, "seconds": task.folder.seconds, **cache})
