@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "data": "",
     "losses": "",
     "networks": "",
+    "pacs": "",
     "prompts": "",
     "quality": "",
     "run": "",
@@ -32,11 +33,11 @@ MAY_IMPORT = {
     "labelers": "data networks prompts quality run teachers transforms",
     "handlers": "data labelers networks quality transforms",
     "training": "data exchange handlers losses networks pretrain run teachers transforms",
-    "prediction": "data evaluation labelers networks quality report run training transforms",
+    "prediction": "data evaluation exchange labelers networks quality report run training transforms",
     "review": "data exchange labelers prediction prompts quality run teachers",
     "workflows": (
-        "data evaluation exchange handlers labelers losses networks prediction pretrain prompts quality report review "
-        "run studies synthesis teachers training transforms"
+        "data evaluation exchange handlers labelers losses networks pacs prediction pretrain prompts quality report "
+        "review run studies synthesis teachers training transforms"
     ),
 }
 #: Programs: they may import everything, and only one another imports them.

@@ -64,14 +64,14 @@ class Plane:
 
     def is_same(self, other: Plane) -> bool:
         """Whether the pixels of both planes lie on each other."""
+        moved = np.linalg.norm(self.position - other.position)
+        return self.is_parallel(other) and bool(moved < _TOLERANCE * min(self.spacing))
+
+    def is_parallel(self, other: Plane) -> bool:
+        """Whether both planes run in the same directions, with pixels of one size."""
         directions = np.concatenate([self.along_row - other.along_row, self.along_column - other.along_column])
         sizes = np.divide(self.spacing, other.spacing)
-        moved = np.linalg.norm(self.position - other.position)
-        return bool(
-            np.abs(directions).max() < _ANGLE_TOLERANCE
-            and np.abs(sizes - 1).max() < _ANGLE_TOLERANCE
-            and moved < _TOLERANCE * min(self.spacing)
-        )
+        return bool(np.abs(directions).max() < _ANGLE_TOLERANCE and np.abs(sizes - 1).max() < _ANGLE_TOLERANCE)
 
 
 def read_plane(dataset: Dataset, frame: int = 0) -> Plane | None:

@@ -29,6 +29,7 @@ class UncertaintySaver(MaskSaver):
         store: Where masks and their manifest go.
         items: Items of the evaluator's images.
         record: What the manifest should say of each mask; ``expected_dice`` is added.
+        probabilities: See ``MaskSaver``.
         looks: Returns mean and spread (B, K, S, S) of the student's looks at the batch that was answered last.
         calibration: Of their mean.
         folder: Where maps go.
@@ -39,13 +40,14 @@ class UncertaintySaver(MaskSaver):
         store: LabelStore,
         items: Sequence[Item],
         record: Mapping[str, Any] | None = None,
+        probabilities: bool = False,
         *,
         looks: Callable[[], tuple[Tensor, Tensor]],
         calibration: PixelCalibration,
         folder: Path,
     ) -> None:
         """Keep what is needed."""
-        super().__init__(store, items, record)
+        super().__init__(store, items, record, probabilities)
         self.looks = looks
         self.calibration = calibration
         self.folder = folder

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from pydicom import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from labelmine.errors import ConfigError, PacsError
 from labelmine.pacs.credentials import PASSWORD, TOKEN, USER, credentials
@@ -95,7 +96,7 @@ class Pacs:
                 raise
             except RequestException as error:
                 reason, again = _reason(error)
-            except (ValueError, KeyError) as error:
+            except (ValueError, KeyError, EOFError, InvalidDicomError) as error:
                 reason, again = f"the answer is not DICOMweb ({type(error).__name__}); is this its address?", False
             if not again or attempt == self.attempts:
                 break
@@ -117,11 +118,23 @@ class Pacs:
         found: dict[str, Dataset] = {}
         while True:
             offset = len(found)
-            rows = self.ask(what, lambda offset=offset: [Dataset.from_json(row) for row in page(offset)])  # type: ignore[misc]
+            rows = self.ask(what, lambda offset=offset: parsed(page(offset)))  # type: ignore[misc]
             new: Mapping[str, Dataset] = {str(row[key].value): row for row in rows if key in row}
             if new.keys() <= found.keys():  # at the end, or the service knows no offset
                 return found
             found |= new
+
+
+def parsed(rows: Any) -> list[Dataset]:
+    """Return the results of a search, which come as JSON.
+
+    Raises:
+        ValueError: They are something else.
+    """
+    try:
+        return [Dataset.from_json(row) for row in rows]
+    except (AttributeError, TypeError, KeyError, ValueError, BytesLengthException) as error:
+        raise ValueError("results of a search are no DICOM JSON") from error
 
 
 def _checked(url: str) -> SplitResult:

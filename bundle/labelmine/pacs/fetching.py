@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 #: Modalities whose series hold no images, or what was drawn on some: earlier results must not become gold.
 NO_IMAGES = frozenset(
-    ["ANN", "AR", "AU", "DOC", "ECG", "EPS", "FID", "HC", "HD", "KER", "KO", "LEN", "M3D", "OPT", "PLAN", "PR", "REG", "RESP", "RTDOSE", "RTPLAN", "RTRECORD", "RTSTRUCT", "RWV", "SEG", "SMR", "SR", "SRF", "STAIN", "TEXTUREMAP", "VA"]
+    {"ANN", "AR", "AU", "DOC", "ECG", "EPS", "FID", "HD", "KER", "KO", "LEN", "M3D", "PLAN", "PR", "REG", "RESP"}
+    | {"RTDOSE", "RTPLAN", "RTRECORD", "RTSTRUCT", "RWV", "SEG", "SMR", "SR", "SRF", "STAIN", "TEXTUREMAP", "VA"}
 )
 
 

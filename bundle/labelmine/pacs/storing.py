@@ -10,7 +10,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 
 from labelmine.errors import PacsError
-from labelmine.pacs.connection import Pacs
+from labelmine.pacs.connection import Pacs, parsed
 from labelmine.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def _store(pacs: Pacs, dataset: Dataset) -> bool:
     there = pacs.client.search_for_instances(
         study, str(dataset.SeriesInstanceUID), search_filters={"SOPInstanceUID": uid}
     )
-    if any(str(Dataset.from_json(row).get("SOPInstanceUID")) == uid for row in there):
+    if any(str(row.get("SOPInstanceUID")) == uid for row in parsed(there)):
         return False
     answer = pacs.client.store_instances([dataset], study)
     for failed in answer.get("FailedSOPSequence", []):

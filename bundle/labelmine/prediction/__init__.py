@@ -2,6 +2,7 @@
 
 from labelmine.prediction.comparison import compare, evaluate, gold_of
 from labelmine.prediction.embeddings import image_embeddings
+from labelmine.prediction.mask_forms import check_forms, write_forms
 from labelmine.prediction.pictures import Pictures
 from labelmine.prediction.pixels import calibrate_pixels, pixel_calibration_of
 from labelmine.prediction.predictor import Predictor
@@ -17,10 +18,12 @@ __all__ = [
     "StudentTask",
     "best_student",
     "calibrate_pixels",
+    "check_forms",
     "compare",
     "evaluate",
     "examine",
     "gold_of",
     "image_embeddings",
     "pixel_calibration_of",
+    "write_forms",
 ]

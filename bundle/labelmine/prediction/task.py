@@ -53,8 +53,13 @@ class StudentTask(Generic[K]):
     def folder(self) -> RunFolder:
         """The run's folder; its results depend on the student."""
         folder = RunFolder(self.knobs.output_dir, self.knobs.settings, self.knobs.workflow)
-        folder.depends_on(student_sha256=sha256_of(self.model_dir / MODEL_FILE))
+        folder.depends_on(student_sha256=self.student_sha256)
         return folder
+
+    @cached_property
+    def student_sha256(self) -> str:
+        """Hash of the student's file."""
+        return sha256_of(self.model_dir / MODEL_FILE)
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -66,11 +71,16 @@ class StudentTask(Generic[K]):
         """The images: found and checked, with the student's classes."""
         return self.folder.stage("data", lambda: self.find(self.predictor.student.class_names))
 
+    @property
+    def dataset_dir(self) -> str | None:
+        """Where the images are."""
+        return self.knobs.dataset_dir
+
     def find(self, class_names: Sequence[str], classes: Any = None) -> ImageSet:
         """Find and check the images; see ``find_images``."""
         knobs = self.knobs
         return find_images(
-            knobs.dataset_dir,
+            self.dataset_dir,
             knobs.output_dir,
             classes,
             class_names,

@@ -19,6 +19,11 @@ LABELS_FOLDER = "labels"
 UNCERTAINTY_FOLDER = "uncertainty"
 REPORT_FOLDER = "report"
 PHANTOM_FOLDER = "phantom"
+# Masks of DICOM series: a file per series, named by its Series Instance UID.
+DICOM_SEG_FOLDER, RT_STRUCTURES_FOLDER, NIFTI_FOLDER = "dicom_seg", "rt_structures", "nifti"
+# Images that came from a PACS.
+FETCHED_FOLDER = "fetched"
+PSEUDONYM_KEY_FILE = "pseudonym.key"
 
 # Of a stage that trains.
 BEST_FILE = "best.safetensors"

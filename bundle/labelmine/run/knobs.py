@@ -166,6 +166,15 @@ class RefinementKnobs(PromptKnobs):
     refine: bool
 
 
+class MaskFormKnobs(RunKnobs):
+    """In which forms masks are written."""
+
+    masks_format: Literal["png", "nifti", "dicom_seg"] | None
+    fractional: bool
+    segments: dict[str, dict[str, list[Any]]]
+    deidentify: bool
+
+
 def _complaint(error: Any) -> str:
     """Return what pydantic says of a value in the words of all our errors."""
     knob = "::".join(str(part) for part in error["loc"])
@@ -185,6 +194,7 @@ __all__ = [
     "ImageKnobs",
     "KeptEpoch",
     "Knobs",
+    "MaskFormKnobs",
     "NotNegative",
     "Positive",
     "PromptKnobs",

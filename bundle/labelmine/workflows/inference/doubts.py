@@ -16,6 +16,8 @@ from labelmine.run.files import REPORT_FOLDER, UNCERTAINTY_FOLDER
 logger = logging.getLogger(__name__)
 
 SHOWN = 12
+#: Knobs that tell of a patient's study, which is nobody's business who gets the page.
+OF_STUDY = frozenset({"study", "series"})
 
 
 def write_doubts(task: StudentTask[Any], store: LabelStore, calibration: PixelCalibration) -> None:
@@ -29,7 +31,11 @@ def write_doubts(task: StudentTask[Any], store: LabelStore, calibration: PixelCa
     path = task.folder.path
     items = {item["id"]: item for item in task.images.items}
     dice = {str(r["id"]): float(r["expected_dice"]) for r in store.records() if r["id"] in items}
-    pictures = Pictures(task.images)
+    pictures, target = Pictures(task.images), path / REPORT_FOLDER / "index.html"
+    # Another form of masks may have replaced these; then an earlier run wrote the page.
+    drawn = sorted((name for name in dice if store.mask_path(items[name]).is_file()), key=lambda n: (dice[n], n))
+    if not drawn and target.is_file():
+        return
     shown = [
         Doubt(
             case=Case(
@@ -40,7 +46,7 @@ def write_doubts(task: StudentTask[Any], store: LabelStore, calibration: PixelCa
             ),
             wrong=read_map(path / UNCERTAINTY_FOLDER, items[name], WRONG),
         )
-        for name in sorted(dice, key=lambda name: (dice[name], name))[:SHOWN]
+        for name in drawn[:SHOWN]
     ]
     report = UncertaintyReport(
         dataset=task.images.name,
@@ -49,9 +55,9 @@ def write_doubts(task: StudentTask[Any], store: LabelStore, calibration: PixelCa
         calibration=_in_words(calibration),
         calibrated=calibration.error is not None,
         seconds=task.folder.seconds,
-        settings=task.folder.settings,
+        settings={name: value for name, value in task.folder.settings.items() if name not in OF_STUDY},
     )
-    page = write_uncertainty_page(report, path / REPORT_FOLDER / "index.html")
+    page = write_uncertainty_page(report, target)
     logger.info("report: %s/%s", page.parent.name, page.name)
 
 

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 from monai.data import DataLoader, Dataset
 from monai.transforms import Compose
 
 from labelmine.data import Item, LabelStore, LoadItem
 from labelmine.evaluation import write_metrics
+from labelmine.exchange import Algorithm
 from labelmine.handlers import MaskSaver, UncertaintySaver
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
 from labelmine.labelers.fitted import fitted_labeler
-from labelmine.prediction import StudentTask, pixel_calibration_of
-from labelmine.prediction.task import StudentTaskKnobs
+from labelmine.prediction import check_forms, pixel_calibration_of, write_forms
 from labelmine.quality import DrawnBy, PixelCalibration
 from labelmine.run.files import METRICS_FILE, UNCERTAINTY_FOLDER
-from labelmine.run.knobs import RefinementKnobs
 from labelmine.teachers import Teacher, cache_metrics
 from labelmine.transforms import StudentView
 from labelmine.workflows.inference.doubts import write_doubts
 from labelmine.workflows.inference.student_inferer import StudentInferer
-
-
-class InferenceKnobs(StudentTaskKnobs, RefinementKnobs):
-    """The knobs of ``configs/inference.yaml``."""
-
-    workflow: ClassVar[str] = "inference"
-
-    uncertainty: bool
+from labelmine.workflows.inference.task import InferenceTask
 
 
 class Inference:
@@ -41,11 +33,12 @@ class Inference:
         teacher: Refines what the student finds; None: the student alone.
     """
 
-    def __init__(self, task: StudentTask[InferenceKnobs], teacher: Teacher | None = None) -> None:
+    def __init__(self, task: InferenceTask, teacher: Teacher | None = None) -> None:
         """Load the student, so that a missing one is said before images are read."""
         self.task = task
         self.teacher = teacher
         self.exclusive = task.exclusive
+        check_forms(task.knobs, task.predictor.student.class_names)
 
     @cached_property
     def store(self) -> LabelStore:
@@ -90,12 +83,14 @@ class Inference:
     def saver(self) -> MaskSaver:
         """Return the handler that writes masks and manifest, and maps of uncertainty where they are asked for."""
         record = {"drawn_by": DrawnBy.STUDENT if self.teacher is None else DrawnBy.REFINED}
+        fractional = self.task.knobs.fractional
         if not self.task.knobs.uncertainty:
-            return MaskSaver(self.store, self.items, record)
+            return MaskSaver(self.store, self.items, record, fractional)
         return UncertaintySaver(
             self.store,
             self.items,
             record,
+            fractional,
             looks=self._inferer.looks,
             calibration=self.calibration,
             folder=self.task.folder.path / UNCERTAINTY_FOLDER,
@@ -107,12 +102,21 @@ class Inference:
         return pixel_calibration_of(self.task.model_dir, len(self.task.predictor.student.class_names))
 
     def predict(self, run: Callable[[], Any]) -> None:
-        """Run an evaluator as a stage, and write ``metrics.json``, and the page where uncertainty is asked for."""
+        """Run an evaluator as a stage, write what else is asked for, and ``metrics.json``; store results in a PACS."""
         task = self.task
         task.folder.stage("predict", run)
         figures = {"dataset": task.images.name, "seed": task.knobs.seed, **task.images.summary}
         if task.knobs.uncertainty:
             figures["pixel_calibration"] = self.calibration.summary()
             task.folder.stage("write", lambda: write_doubts(task, self.store, self.calibration))
+        figures["files"] = task.folder.stage("write", self._write_forms)
+        figures |= task.store_results()
         cache = cache_metrics(self.labeler.teacher if self.labeler else None)
         write_metrics(task.folder.path / METRICS_FILE, {**figures, "seconds": task.folder.seconds, **cache})
+
+    def _write_forms(self) -> dict[str, int]:
+        task = self.task
+        name = "labelmine student" if self.labeler is None else "labelmine student and teacher"
+        facts = {"tta": str(task.knobs.tta), **(self.labeler.source if self.labeler else {})}
+        algorithm = Algorithm(name, task.student_sha256, facts)
+        return write_forms(self.store, task.images.items, task.folder.path, task.knobs, algorithm)

@@ -1,0 +1,103 @@
+"""Masks of DICOM series in the forms that hospitals take, each written once, when all masks of its series are there."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelmine.atomic import write_whole
+from labelmine.data.items import Item
+from labelmine.data.label_store import LabelStore
+from labelmine.errors import DataError
+from labelmine.exchange.dicom_stacks import Stack, dicom_series, stacks_of
+from labelmine.progress import progress
+
+logger = logging.getLogger(__name__)
+
+
+class SeriesForm(Protocol):
+    """A file of the masks of a stack of DICOM images."""
+
+    name: str
+    folder: Path
+    fractional: bool
+
+    def path(self, stack: Stack) -> Path:
+        """File of a stack."""
+
+    def refusal(self, stack: Stack) -> str | None:
+        """Say why a stack cannot have this form, and what to do."""
+
+    def is_current(self, stack: Stack) -> bool:
+        """Whether an earlier run has written the file, of these images."""
+
+    def build(self, stack: Stack, masks: NDArray[Any]) -> bytes:
+        """Return the file's content; ``masks`` (N, H, W, K), bool or, where ``fractional``, float32 in [0, 1]."""
+
+
+class SeriesMasks:
+    """Writes the masks of a label store in further forms.
+
+    Args:
+        store: The masks.
+        forms: The forms.
+        alone: Whether the store's own files of a mask are removed once all forms have it.
+    """
+
+    def __init__(self, store: LabelStore, forms: Sequence[SeriesForm], alone: bool = False) -> None:
+        """Keep them."""
+        self.store = store
+        self.forms = forms
+        self.alone = alone
+
+    def write(self, items: Iterable[Item]) -> dict[str, int]:
+        """Write what is missing; a series that lacks a mask waits, and labels that were refused are left out.
+
+        Args:
+            items: All items of the run.
+
+        Returns:
+            How many files of each form there are.
+        """
+        series, counts = dicom_series(items), Counter[str]()
+        accepted = {str(one["id"]): bool(one.get("accepted", True)) for one in self.store.records()}
+        for uid in progress(series, "write series", "series"):
+            if all(item["id"] in accepted for item in series[uid]):
+                counts.update(self._write_series([item for item in series[uid] if accepted[item["id"]]]))
+        return dict(counts)
+
+    def _write_series(self, items: list[Item]) -> Iterable[str]:
+        try:
+            stacks = stacks_of(items) if items else []
+        except DataError as error:
+            logger.warning("%s", error)
+            return
+        for stack in stacks:
+            reasons = [reason for form in self.forms if (reason := self._write_stack(stack, form))]
+            for reason in reasons:
+                logger.warning("%s: %s", stack.label, reason)
+            if self.alone and not reasons:
+                for frame in stack.frames:
+                    self.store.remove_files(frame.item)
+            yield from (form.name for form in self.forms if form.path(stack).is_file())
+
+    def _write_stack(self, stack: Stack, form: SeriesForm) -> str | None:
+        if reason := form.refusal(stack):
+            return reason
+        if not form.is_current(stack):
+            read = self._probability if form.fractional else self._mask
+            masks = np.stack([read(frame.item) for frame in stack.frames])
+            write_whole(form.path(stack), form.build(stack, masks))
+        return None
+
+    def _mask(self, item: Item) -> NDArray[np.bool_]:
+        return np.moveaxis(self.store.read(item)[0] > 0, 0, -1)
+
+    def _probability(self, item: Item) -> NDArray[np.float32]:
+        return np.moveaxis(self.store.read_probability(item), 0, -1)
