@@ -62,6 +62,11 @@ class Plane:
         rows, columns = offsets @ self.along_column / self.spacing[0], offsets @ self.along_row / self.spacing[1]
         return np.stack([rows, columns, offsets @ self.normal], axis=1)
 
+    def points_at(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (N, 3) points of the patient at (N, 2) rows and columns."""
+        rows, columns = pixels[:, :1] * self.spacing[0], pixels[:, 1:] * self.spacing[1]
+        return self.position + rows * self.along_column + columns * self.along_row
+
     def is_same(self, other: Plane) -> bool:
         """Whether the pixels of both planes lie on each other."""
         moved = np.linalg.norm(self.position - other.position)

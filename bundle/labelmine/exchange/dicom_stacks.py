@@ -75,10 +75,14 @@ class Stack:
         return self.frames[0].number is not None
 
     @property
+    def planes(self) -> list[Plane]:
+        """Where its frames lie; empty where they have no place."""
+        return [frame.plane for frame in self.frames if frame.plane is not None]
+
+    @property
     def slice_distance(self) -> float | None:
         """Smallest distance of its slices along their normal, in mm; None for fewer than two."""
-        planes = [frame.plane for frame in self.frames if frame.plane is not None]
-        depths = sorted(float(plane.position @ planes[0].normal) for plane in planes)
+        depths = sorted(float(plane.position @ self.planes[0].normal) for plane in self.planes)
         return min((after - before for before, after in pairwise(depths)), default=None)
 
     @property

@@ -29,8 +29,6 @@ METHOD = "labelmine: UIDs replaced, patient and study left out"
 class Identity:
     """Patient, study and UIDs as the images have them."""
 
-    is_removed = False
-
     def uid(self, uid: str) -> str:
         """Return the UID that stands for one of an image's."""
         return uid
@@ -39,6 +37,9 @@ class Identity:
         """Return the attributes of an image from which patient, study and equipment are taken over."""
         return header
 
+    def declare(self, written: Dataset) -> None:
+        """Say in an object whether the patient was removed."""
+
 
 class Pseudonym(Identity):
     """Nobody's: fresh UIDs, the same for one UID throughout a run, and no attribute of patient, study or hospital.
@@ -46,8 +47,6 @@ class Pseudonym(Identity):
     Args:
         key: Secret from which UIDs and pseudonyms are derived; who has it can tell which image a segmentation is of.
     """
-
-    is_removed = True
 
     def __init__(self, key: bytes) -> None:
         """Keep the key."""
@@ -74,3 +73,7 @@ class Pseudonym(Identity):
         patient = str(header.get("PatientID") or header.get("StudyInstanceUID"))
         kept.PatientID = kept.PatientName = sha256(self._key + patient.encode()).hexdigest()[:16]
         return kept
+
+    def declare(self, written: Dataset) -> None:
+        """Say that the patient was removed."""
+        written.PatientIdentityRemoved, written.DeidentificationMethod = "YES", METHOD

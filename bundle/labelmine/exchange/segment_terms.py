@@ -37,6 +37,8 @@ _KNOWN: dict[str, tuple[Term, Term]] = {
         }.items()
     },
 }
+#: RGB of segments, in their order: a colour-blind's palette (Okabe and Ito 2008).
+_COLORS = ((213, 94, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (0, 114, 178), (230, 159, 0))
 _FORM = "{lesion: {type: [52988006, SCT, Lesion], category: [49755003, SCT, Morphologically Abnormal Structure]}}"
 
 
@@ -74,6 +76,11 @@ def segment_terms(names: Sequence[str], given: Mapping[str, Any]) -> list[Segmen
     if unknown:
         raise ConfigError(f"segments: the masks have no class {', '.join(unknown)}; they have {', '.join(names)}")
     return [_terms(name, given.get(name) or {}) for name in names]
+
+
+def color_of(number: int) -> tuple[int, int, int]:
+    """RGB, 0 to 255, in which viewers are to show a segment, counted from 1."""
+    return _COLORS[(number - 1) % len(_COLORS)]
 
 
 def _terms(name: str, given: Any) -> SegmentTerms:

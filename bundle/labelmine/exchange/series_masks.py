@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,29 +14,10 @@ from labelmine.data.items import Item
 from labelmine.data.label_store import LabelStore
 from labelmine.errors import DataError
 from labelmine.exchange.dicom_stacks import Stack, dicom_series, stacks_of
+from labelmine.exchange.series_forms import SeriesForm
 from labelmine.progress import progress
 
 logger = logging.getLogger(__name__)
-
-
-class SeriesForm(Protocol):
-    """A file of the masks of a stack of DICOM images."""
-
-    name: str
-    folder: Path
-    fractional: bool
-
-    def path(self, stack: Stack) -> Path:
-        """File of a stack."""
-
-    def refusal(self, stack: Stack) -> str | None:
-        """Say why a stack cannot have this form, and what to do."""
-
-    def is_current(self, stack: Stack) -> bool:
-        """Whether an earlier run has written the file, of these images."""
-
-    def build(self, stack: Stack, masks: NDArray[Any]) -> bytes:
-        """Return the file's content; ``masks`` (N, H, W, K), bool or, where ``fractional``, float32 in [0, 1]."""
 
 
 class SeriesMasks:
@@ -67,7 +46,7 @@ class SeriesMasks:
         """
         series, counts = dicom_series(items), Counter[str]()
         accepted = {str(one["id"]): bool(one.get("accepted", True)) for one in self.store.records()}
-        for uid in progress(series, "write series", "series"):
+        for uid in progress(series, "write masks of series", "file"):
             if all(item["id"] in accepted for item in series[uid]):
                 counts.update(self._write_series([item for item in series[uid] if accepted[item["id"]]]))
         return dict(counts)

@@ -24,12 +24,14 @@ from labelmine.exchange.dicom_stacks import Stack
 from labelmine.exchange.identity import Identity
 
 #: Attributes of patient and study that a segmentation must have, be it empty (type 2).
-_REQUIRED = (
+REQUIRED = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
     "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
 #: Dates and times, with what ACR-NEMA put between their parts.
 _FORMS = {"PatientBirthDate": (DA, "."), "StudyDate": (DA, "."), "StudyTime": (TM, ":")}
+_SERIES_OFFSET = 1000
+UTF_8 = "ISO_IR 192"
 _SEXES = ("M", "F", "O")
 #: Attributes of the pixels that are the file's own business.
 _LEFT_OUT = frozenset({"SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "NumberOfFrames"})
@@ -45,7 +47,7 @@ def stand_ins(stack: Stack, identity: Identity) -> list[Dataset]:
         identity: Whose the segmentation is to be.
     """
     first = stack.frames[0]
-    source = _taken_over(identity.attributes(first.header))
+    source = taken_over(identity.attributes(first.header))
     _set_identity(source, first.header, identity)
     if stack.is_of_clip:
         return [_clip(stack, source)]
@@ -76,8 +78,16 @@ def correct_references(segmentation: Dataset, stack: Stack, identity: Identity) 
             shared.pop("PixelMeasuresSequence", None)  # incomplete without it, and said by the images themselves
 
 
-def _taken_over(header: Dataset) -> Dataset:
-    """Attributes with all that a segmentation must have; empty where a value is none that it may have."""
+def derived_number(stack: Stack) -> int:
+    """Number of a series of masks: that of its images and 1000."""
+    try:
+        return _SERIES_OFFSET + max(int(stack.frames[0].header.get("SeriesNumber") or 0), 0)
+    except (TypeError, ValueError):
+        return _SERIES_OFFSET
+
+
+def taken_over(header: Dataset) -> Dataset:
+    """Return attributes of an image with all that its masks must have; empty where a value is none that they may."""
     source = Dataset()
     for tag in list(header.keys()):
         try:
@@ -86,7 +96,7 @@ def _taken_over(header: Dataset) -> Dataset:
             continue
         if element.keyword and element.keyword not in _LEFT_OUT:
             source.add(element)
-    for name in _REQUIRED:
+    for name in REQUIRED:
         setattr(source, name, _valid(name, source.get(name)))
     return source
 

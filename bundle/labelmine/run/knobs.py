@@ -171,6 +171,7 @@ class MaskFormKnobs(RunKnobs):
 
     masks_format: Literal["png", "nifti", "dicom_seg"] | None
     fractional: bool
+    rt_structures: bool
     segments: dict[str, dict[str, list[Any]]]
     deidentify: bool
 
