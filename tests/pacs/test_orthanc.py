@@ -76,13 +76,20 @@ def test_predict_fetches_a_study_and_stores_its_segmentation_once(
 
     def predict(folder: str) -> dict[str, Any]:
         config = [str(bundle_root() / "configs" / "inference.yaml")]
-        knobs = {"dicomweb": orthanc, "study": study, "store": True, "model_dir": str(model_dir), "device": "cpu"}
+        knobs = {
+            "dicomweb": orthanc,
+            "study": study,
+            "store": True,
+            "rt_structures": True,
+            "model_dir": str(model_dir),
+            "device": "cpu",
+        }
         with caplog.at_level("DEBUG"):
             monai.bundle.run(config_file=config, logging_file=False, output_dir=str(tmp_path / folder), **knobs)
         metrics: dict[str, Any] = json.loads((tmp_path / folder / "metrics.json").read_text())
         return metrics["pacs"]
 
-    assert predict("a") == {"stored": 1, "present": 0}
+    assert predict("a") == {"stored": 2, "present": 0}  # a DICOM SEG and an RT Structure Set
     (stored,) = segmentations(pacs, study)
     (written,) = (pydicom.dcmread(path) for path in (tmp_path / "a" / "dicom_seg").iterdir())
     assert stored.SOPInstanceUID == written.SOPInstanceUID
@@ -94,8 +101,8 @@ def test_predict_fetches_a_study_and_stores_its_segmentation_once(
     assert sorted(map(_count, stored.pixel_array)) == sorted(_count(mask) for mask in drawn if mask.any())
 
     # The same run again, and another one: its segmentation is neither stored again nor fetched as gold.
-    assert predict("a") == {"stored": 0, "present": 1}
-    assert predict("b") == {"stored": 0, "present": 1}
+    assert predict("a") == {"stored": 0, "present": 2}
+    assert predict("b") == {"stored": 0, "present": 2}
     assert len(segmentations(pacs, study)) == 1
     assert len(list((tmp_path / "b" / "fetched").rglob("*.dcm"))) == 3
 

@@ -28,7 +28,7 @@ def write_maps(folder: Path, item: Item, maps: Mapping[str, NDArray[np.floating[
 def read_map(folder: Path, item: Item, name: str) -> NDArray[np.float32]:
     """Read a map (H, W) in [0, 1]."""
     with Image.open(folder / name / f"{item['id']}.png") as picture:
-        return np.asarray(picture, dtype=np.float32) / 255
+        return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 
 def join_maps(folder: Path, names: Iterable[str], items: Iterable[Item], slice_axis: int = -1) -> None:

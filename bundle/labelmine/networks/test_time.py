@@ -77,7 +77,7 @@ class RememberedLooks(IndirectStudent):
         if self._logits is None:
             raise ConfigError("expected looks at a batch of images, got none; call the student first")
         flat = probabilities(self._logits.flatten(0, 1).float(), self.student.exclusive)
-        looks = flat.unflatten(0, self._logits.shape[:2])
+        looks = flat.reshape(*self._logits.shape[:2], *flat.shape[1:])
         return looks.mean(0), looks.std(0, correction=0)
 
 

@@ -8,10 +8,11 @@ from typing import Annotated, ClassVar
 from pydantic import StringConstraints
 
 from labelmine.errors import ConfigError
+from labelmine.exchange.dicom_seg import INSTALL
 from labelmine.pacs import Pacs, fetch_study, store_files
 from labelmine.prediction import StudentTask
 from labelmine.prediction.task import StudentTaskKnobs
-from labelmine.run.files import DICOM_SEG_FOLDER, FETCHED_FOLDER
+from labelmine.run.files import DICOM_SEG_FOLDER, FETCHED_FOLDER, RT_STRUCTURES_FOLDER
 from labelmine.run.knobs import MaskFormKnobs, RefinementKnobs
 
 #: PS3.5, section 9.1.
@@ -47,7 +48,7 @@ class InferenceTask(StudentTask[InferenceKnobs]):
         self.pacs = None if knobs.dicomweb is None else Pacs(knobs.dicomweb)
 
     @cached_property
-    def dataset_dir(self) -> str | None:  # type: ignore[override]
+    def dataset_dir(self) -> str | None:
         """Where the images are: those of a study are fetched as a stage of the run."""
         pacs, study = self.pacs, self.knobs.study
         if pacs is None or study is None:
@@ -57,7 +58,7 @@ class InferenceTask(StudentTask[InferenceKnobs]):
         return str(folder)
 
     def store_results(self) -> dict[str, dict[str, int]]:
-        """Store the run's DICOM SEG as a stage, where that is asked for; return what ``metrics.json`` says of it.
+        """Store what the run wrote in DICOM as a stage, where that is asked for; return figures of it.
 
         Raises:
             ConfigError: There are none.
@@ -65,11 +66,12 @@ class InferenceTask(StudentTask[InferenceKnobs]):
         pacs = self.pacs
         if pacs is None or not self.knobs.store:
             return {}
-        files = sorted((self.folder.path / DICOM_SEG_FOLDER).glob("*.dcm"))
+        folders = (self.folder.path / name for name in (DICOM_SEG_FOLDER, RT_STRUCTURES_FOLDER))
+        files = [path for folder in folders for path in sorted(folder.glob("*.dcm"))]
         if not files:
             raise ConfigError(
-                f"store: expected DICOM SEG in {DICOM_SEG_FOLDER}/, found none: images are no DICOM, or "
-                '--masks_format says another form, or highdicom is missing (pip install "labelmine[dicom]")'
+                f"store: expected DICOM files in {DICOM_SEG_FOLDER}/ or {RT_STRUCTURES_FOLDER}/, found none: images "
+                f"are no DICOM, or had to be left out, or highdicom is missing ({INSTALL})"
             )
         found = self.folder.stage("store", lambda: store_files(pacs, files))
         return {"pacs": {"stored": found.stored, "present": found.present}}
@@ -88,5 +90,11 @@ def _check(knobs: InferenceKnobs) -> None:
         raise ConfigError("study: expected images from the PACS or from dataset_dir, got both; leave one out")
     if knobs.series is not None and knobs.study is None:
         raise ConfigError("series: expected --study UID beside it, got none")
-    if knobs.store and knobs.masks_format not in (None, "dicom_seg"):
-        raise ConfigError(f"store: expected --masks_format dicom_seg, or none. Got: {knobs.masks_format!r}")
+    if knobs.store and knobs.masks_format in ("png", "nifti") and not knobs.rt_structures:
+        raise ConfigError(
+            f"store: expected results in DICOM: --masks_format dicom_seg, or none. Got: {knobs.masks_format!r}"
+        )
+    if knobs.store and knobs.deidentify:
+        raise ConfigError(
+            "store: expected results of the patient that the PACS knows. Got: --deidentify true beside it"
+        )
