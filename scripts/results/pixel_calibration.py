@@ -49,7 +49,7 @@ def judge(predictor: Predictor, images: ImageSet, model_dir: Path) -> None:
     pixels: dict[str, list[np.ndarray]] = {
         name: [] for name in ("plain", "before", "after", "gold", "wrong", "is_wrong")
     }
-    dice: list[tuple[float, float]] = []
+    dice: list[tuple[float, float, float]] = []
     for item, view in zip(images.items, DataLoader(views, batch_size=1), strict=True):
         plain = looks(view["image"]).sigmoid()
         mean, size = looks.mean_and_spread()[0], tuple(view["original_size"][0].tolist())
@@ -60,16 +60,20 @@ def judge(predictor: Predictor, images: ImageSet, model_dir: Path) -> None:
         for name, values in zip(pixels, found, strict=True):
             pixels[name].append(values.numpy().ravel()[::7])
         total = float(mask.sum() + gold.sum())
-        dice.append((expected_dice(mask, after), 2 * float((mask & gold).sum()) / total if total else 1.0))
+        seen = 2 * float((mask & gold).sum()) / total if total else 1.0
+        dice.append((expected_dice(mask, after), expected_dice(mask, one), seen))
     joined = {name: np.concatenate(parts) for name, parts in pixels.items()}
     for name in ("plain", "before", "after"):
         error, brier = gap(joined[name], joined["gold"]), np.mean((joined[name] - joined["gold"]) ** 2)
         print(f"probability {name:7} calibration error {error:.4f}  Brier score {brier:.4f}")
     print(f"chance of being wrong  calibration error {gap(joined['wrong'], joined['is_wrong']):.4f}, ", end="")
     print(f"expected {joined['wrong'].mean():.4f}, seen {joined['is_wrong'].mean():.4f}")
-    expected, observed = np.array(dice).T
-    print(f"Dice expected {expected.mean():.3f}, seen {observed.mean():.3f}, ", end="")
-    print(f"off by {np.abs(expected - observed).mean():.3f}, Spearman {spearmanr(expected, observed).statistic:.3f}")
+    *guesses, observed = np.array(dice).T
+    for name, expected in zip(("after", "plain"), guesses, strict=True):
+        print(f"Dice expected {name:5} {expected.mean():.3f}, seen {observed.mean():.3f}, ", end="")
+        print(
+            f"off by {np.abs(expected - observed).mean():.3f}, Spearman {spearmanr(expected, observed).statistic:.3f}"
+        )
 
 
 @torch.no_grad()

@@ -133,6 +133,23 @@ def test_names_sort_and_hold_no_uid(server: Answers, ct_series: list[Path], tmp_
     assert not any(uid in str(path) for uid in (STUDY, SERIES, uid_of(path)))
 
 
+def test_odd_values_of_a_patient_are_not_warned_of(
+    server: Answers, ct_series: list[Path], tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    image = pydicom.dcmread(ct_series[0])
+    with pydicom.config.disable_value_validation():
+        image.PatientID = "Anna" * 30
+        image.save_as(tmp_path / "odd.dcm")
+    answers = found(tmp_path / "odd.dcm")
+    odd = {**row(SOPInstanceUID=uid_of(ct_series[0])), "00100020": {"vr": "LO", "Value": ["Anna" * 30]}}
+    answers[2] = says(200, [odd])
+    server.will(*answers, says(200, *parts(tmp_path / "odd.dcm")))
+    (path,) = fetch_study(pacs_at(server), STUDY, tmp_path / "fetched")
+    server.will(says(200, [odd]))
+    store_files(pacs_at(server), [path])
+    assert not [str(warning.message) for warning in recwarn if "Anna" in str(warning.message)]
+
+
 @pytest.mark.parametrize("part", [b"<html>no</html>", b"", b"\0" * 128 + b"DICM" + b"\2\0\0"])
 def test_a_part_that_is_no_dicom(server: Answers, ct_series: list[Path], tmp_path: Path, part: bytes) -> None:
     body = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\n--x--\r\n"

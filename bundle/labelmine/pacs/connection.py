@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from pydicom import Dataset
+from pydicom.config import disable_value_validation
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from labelmine.errors import ConfigError, PacsError
@@ -91,7 +92,8 @@ class Pacs:
 
         for attempt in range(1, self.attempts + 1):
             try:
-                return request()
+                with disable_value_validation():  # whose warnings would show values of the patient's attributes
+                    return request()
             except PacsError:
                 raise
             except RequestException as error:

@@ -90,12 +90,16 @@ def _images(pacs: Pacs, study: str, series: str) -> dict[str, Dataset]:
 
 def _fetched(pacs: Pacs, study: str, series: str, image: str) -> bytes:
     """Return an image as a DICOM file, in the transfer syntax that the PACS keeps."""
-    dataset = pacs.ask("fetch an image", lambda: pacs.client.retrieve_instance(study, series, image))
-    if str(dataset.get("SOPInstanceUID")) != image:
-        raise PacsError(f"PACS at {pacs.host}: fetch an image: it answered with another image than was asked for")
-    buffer = BytesIO()
-    dcmwrite(buffer, dataset, enforce_file_format=True)
-    return buffer.getvalue()
+
+    def request() -> bytes:
+        dataset = pacs.client.retrieve_instance(study, series, image)
+        if str(dataset.get("SOPInstanceUID")) != image:
+            raise PacsError(f"PACS at {pacs.host}: fetch an image: it answered with another image than was asked for")
+        buffer = BytesIO()
+        dcmwrite(buffer, dataset, enforce_file_format=True)
+        return buffer.getvalue()
+
+    return pacs.ask("fetch an image", request)
 
 
 def _name(row: Dataset, number: str, digits: int, uid: str) -> str:
