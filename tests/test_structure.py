@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "data": "",
     "losses": "",
     "networks": "",
+    "pacs": "",
     "prompts": "",
     "quality": "",
     "run": "",
@@ -36,8 +37,8 @@ MAY_IMPORT = {
     "prediction": "data evaluation exchange labelers networks quality report run training transforms",
     "review": "data exchange labelers prediction prompts quality run teachers",
     "workflows": (
-        "data deployment evaluation exchange handlers labelers losses networks prediction pretrain prompts quality "
-        "report review run studies synthesis teachers training transforms"
+        "data deployment evaluation exchange handlers labelers losses networks pacs prediction pretrain prompts "
+        "quality report review run studies synthesis teachers training transforms"
     ),
 }
 #: Programs: they may import everything, and only one another imports them.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -70,6 +71,57 @@ def test_the_student_may_look_eight_times(
     averaged = [mask.any(0) for _, mask in predictor.masks(images.items, images)]
     assert all(np.array_equal(*pair) for pair in zip(masks["true"], averaged, strict=True))
     assert not all(np.array_equal(*pair) for pair in zip(masks["true"], masks["false"], strict=True))
+
+
+def test_uncertainty_lies_beside_the_same_masks(
+    mined: Any,
+    tmp_path: Path,
+    phantom_folder: Callable[..., Path],
+    run_config: Any,
+    refused: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = str(phantom_folder(3, size=48) / "images")
+    own = tmp_path / "own"
+    own.mkdir()
+    shutil.copy(mined.folder / "model.safetensors", own)
+    for name, given in (("plain", False), ("unsure", True)):
+        run_config("inference", dataset_dir=folder, uncertainty=given, **knobs_of(mined, tmp_path / name))
+    with caplog.at_level("WARNING"):
+        run_config(
+            "inference",
+            dataset_dir=folder,
+            uncertainty=True,
+            **{**knobs_of(mined, tmp_path / "raw"), "model_dir": str(own)},
+        )
+    assert "no pixel_calibration.json in own" in caplog.text
+
+    calibration = json.loads((mined.folder / "pixel_calibration.json").read_text())
+    assert metrics_of(mined.folder)["pixel_calibration"]["error"] == calibration["error"]
+    assert not (tmp_path / "plain" / "uncertainty").exists()
+    rows = pd.read_csv(tmp_path / "unsure" / "manifest.csv")
+    assert rows["expected_dice"].between(0, 1).all()
+    for name in rows["id"]:
+        masks = [np.asarray(Image.open(tmp_path / run / "masks" / f"{name}.png")) for run in ("plain", "unsure")]
+        assert np.array_equal(*masks)
+        maps = {kind: np.asarray(Image.open(tmp_path / "unsure" / "uncertainty" / kind / f"{name}.png")) / 255
+                for kind in ("wrong", "spread", "probability")}  # fmt: skip
+        wrong = np.where(masks[0] > 0, 1 - maps["probability"], maps["probability"])
+        assert maps["wrong"] == pytest.approx(wrong, abs=2 / 255)
+        assert 0 < maps["spread"].max() <= 0.5
+    page = (tmp_path / "unsure" / "report" / "index.html").read_text()
+    assert f"calibrated on {calibration['n_groups']} images" in page
+    assert "no gold was there to calibrate" in (tmp_path / "raw" / "report" / "index.html").read_text()
+
+    calibration["student_sha256"] = "0" * 64
+    (own / "pixel_calibration.json").write_text(json.dumps(calibration))
+    with refused(ConfigError, "own/pixel_calibration.json: expected the calibration of model.safetensors beside it"):
+        run_config(
+            "inference",
+            dataset_dir=folder,
+            uncertainty=True,
+            **{**knobs_of(mined, tmp_path / "x"), "model_dir": str(own)},
+        )
 
 
 def test_phantoms_by_default_and_a_second_run_has_nothing_to_do(

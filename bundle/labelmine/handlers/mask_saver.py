@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ignite.engine import Engine, Events
+from torch import Tensor
 
 from labelmine.data import Item, LabelStore
 from labelmine.transforms import to_original
@@ -42,13 +43,24 @@ class MaskSaver:
     def __call__(self, engine: Engine) -> None:
         """Write the masks of ``engine.state.output["pred"]``, probabilities (B, K, S, S)."""
         batch = engine.state.batch
-        for image_id, size, probability in zip(
-            batch["id"], batch["original_size"], engine.state.output["pred"], strict=True
+        for row, (image_id, size, probability) in enumerate(
+            zip(batch["id"], batch["original_size"], engine.state.output["pred"], strict=True)
         ):
-            whole = to_original(probability.cpu(), (int(size[0]), int(size[1]))).numpy()
-            record = {"accepted": True, **self.record}
-            kept = whole if self.probabilities else None
-            self.store.write(self.items[image_id], whole > 0.5, record, probability=kept)
+            whole = to_original(probability.cpu(), (int(size[0]), int(size[1])))
+            mask, kept = whole > 0.5, whole.numpy() if self.probabilities else None
+            facts = self.beside(self.items[image_id], row, mask)
+            record = {"accepted": True, **self.record, **facts}
+            self.store.write(self.items[image_id], mask.numpy(), record, probability=kept)
+
+    def beside(self, item: Item, row: int, mask: Tensor) -> Mapping[str, Any]:
+        """Write what goes beside a mask, before it, and return what else the manifest should say of it; nothing here.
+
+        Args:
+            item: Whose mask it is.
+            row: Its place in the batch.
+            mask: (K, H, W) bool at the original size.
+        """
+        return {}
 
     def finish(self, engine: Engine) -> None:
         """Write ``manifest.csv`` and join slices to volumes."""

@@ -2,11 +2,12 @@
 
 from labelmine.networks.behind import ClassStudent, IndirectStudent, StudentNetwork, network_behind
 from labelmine.networks.student import Student, logits_of, probabilities
-from labelmine.networks.test_time import TestTimeAverage
+from labelmine.networks.test_time import RememberedLooks, TestTimeAverage
 
 __all__ = [
     "ClassStudent",
     "IndirectStudent",
+    "RememberedLooks",
     "Student",
     "StudentNetwork",
     "TestTimeAverage",

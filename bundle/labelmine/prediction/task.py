@@ -80,11 +80,16 @@ class StudentTask(Generic[K]):
         """The images: found and checked, with the student's classes."""
         return self.folder.stage("data", lambda: self.find(self.predictor.student.class_names))
 
+    @property
+    def dataset_dir(self) -> str | None:
+        """Where the images are."""
+        return self.knobs.dataset_dir
+
     def find(self, class_names: Sequence[str], classes: Any = None) -> ImageSet:
         """Find and check the images; see ``find_images``."""
         knobs = self.knobs
         return find_images(
-            knobs.dataset_dir,
+            self.dataset_dir,
             knobs.output_dir,
             classes,
             class_names,

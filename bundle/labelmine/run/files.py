@@ -17,14 +17,18 @@ TORCHSCRIPT_FILE = "model.ts"
 SPLIT_FILE = "split.json"
 QUARANTINE_FILE = "quarantine.csv"
 GATE_FILE = "gate.json"
+PIXELS_FILE = "pixel_calibration.json"
 FITTED_FOLDER = "fitted_teacher"
 FITTED_FILE = "fitted.json"
 LABELS_FOLDER = "labels"
 EXPORT_FILE = "export.json"
+UNCERTAINTY_FOLDER = "uncertainty"
 REPORT_FOLDER = "report"
 PHANTOM_FOLDER = "phantom"
 # Masks of DICOM series: a file per series, named by its Series Instance UID.
 DICOM_SEG_FOLDER, RT_STRUCTURES_FOLDER, NIFTI_FOLDER = "dicom_seg", "rt_structures", "nifti"
+# Images that came from a PACS.
+FETCHED_FOLDER = "fetched"
 PSEUDONYM_KEY_FILE = "pseudonym.key"
 
 # Of a stage that trains.

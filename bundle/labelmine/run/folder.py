@@ -26,7 +26,7 @@ T = TypeVar("T")
 #: The stage that finds and checks images.
 DATA_STAGE = "data"
 #: What several ranks cannot share, and what writes files that all of them go by.
-FIRST_RANK_STAGES = frozenset({DATA_STAGE, "fit", "gate", "evaluate", "write"})
+FIRST_RANK_STAGES = frozenset({DATA_STAGE, "fit", "gate", "evaluate", "write", "fetch", "store"})
 #: Changes that a refusal names; of another workflow nearly all differ.
 NAMED = 8
 #: Characters of a value that a refusal shows.
@@ -82,8 +82,8 @@ class RunFolder:
     def stage(self, name: str, function: Callable[[], T]) -> T:
         """Run one stage of the workflow and add its wall-clock seconds to those of earlier, interrupted runs.
 
-        All ranks run it together; ``data``, ``fit``, ``gate``, ``evaluate`` and ``write`` run on the first rank alone,
-        and every rank gets their result. No rank leaves a stage before all its files are written.
+        All ranks run it together; ``data``, ``fit``, ``gate``, ``evaluate``, ``write``, ``fetch`` and ``store`` run on
+        the first rank alone, and every rank gets their result. No rank leaves a stage before all its files are written.
         """
         logger.info("stage %s", name)
         if name != DATA_STAGE and not self._config.is_file():

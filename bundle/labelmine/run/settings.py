@@ -28,6 +28,7 @@ NO_EFFECT = {
     "review_diversity": "the ranking is written anew at each end",
     "budget": "the ranking is written anew at each end",
     "diversity": "the ranking is written anew at each end",
+    "store": "whether results go to a PACS besides",
     "strict": "whether a label that comes out otherwise is an error",
     "cell": "which part of a study is run",
     "methods": "cells may be added to a study",

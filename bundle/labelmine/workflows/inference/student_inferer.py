@@ -9,8 +9,9 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor
 
+from labelmine.errors import ConfigError
 from labelmine.labelers import PromptedLabeler
-from labelmine.networks import ClassStudent, Student
+from labelmine.networks import ClassStudent, RememberedLooks, Student
 from labelmine.prediction import Predictor
 from labelmine.transforms import asked_part
 
@@ -32,6 +33,7 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         tta: Whether the student answers with the mean over an image's flips and turns, see ``TestTimeAverage``.
         batch_size: Slices of a volume at a time.
         runtime: The same student as another program runs it, which is asked instead.
+        remember: Whether the student looks eight times, whichever answer counts, and ``looks`` tells of it.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         tta: bool = False,
         batch_size: int = 8,
         runtime: ClassStudent | None = None,
+        remember: bool = False,
     ) -> None:
         """Keep them."""
         super().__init__()
@@ -49,6 +52,9 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         self.tta = tta
         self.batch_size = batch_size
         self.runtime = runtime
+        self.remember = remember
+        self._looks: RememberedLooks | None = None
+        self._count = 0
 
     def __call__(self, inputs: Tensor, network: Student, *args: Any, **kwargs: Tensor) -> Tensor:
         """Predict a batch of views; ``kwargs`` are the rest of them, ``weight`` (B, 1, S, S) 0 in the padding.
@@ -59,4 +65,18 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
             parts = inputs.flatten(0, 1).split(self.batch_size)
             return torch.cat([self(part, network) for part in parts]).unflatten(0, inputs.shape[:2])
         predictor = Predictor(network, self.image_size, self.refine, self.tta, self.runtime)
+        if self.remember:
+            predictor.network = self._looks = RememberedLooks(self.runtime or network, self.tta)
+            self._count = len(inputs)
         return predictor.probabilities({"image": inputs, **kwargs})
+
+    def looks(self) -> tuple[Tensor, Tensor]:
+        """Return mean and spread (B, K, S, S) of the student's eight looks at the last batch.
+
+        Raises:
+            ConfigError: There are none to tell of.
+        """
+        if self._looks is None:
+            raise ConfigError("expected an inferer that remembers looks (remember=True) and has answered a batch")
+        mean, spread = self._looks.mean_and_spread()
+        return mean[: self._count], spread[: self._count]  # a single image was doubled, see ``predict``
