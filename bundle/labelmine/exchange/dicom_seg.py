@@ -94,7 +94,7 @@ class SegmentationForm(DicomForm):
             content_label="LABELMINE",
             content_description=f"by {algorithm.name}; for research use"[:LONG_STRING],
             series_description=f"labelmine: {', '.join(self.names)}"[:LONG_STRING],
-            specific_character_set=_character_set(hd, sources[0]),
+            specific_character_set=self._character_set(hd, sources[0]),
             transfer_syntax_uid=ExplicitVRLittleEndian,
         )
         segmentation.PatientName = patient
@@ -124,14 +124,14 @@ class SegmentationForm(DicomForm):
                 display_color=hd.color.CIELabColor.from_rgb(*color_of(number)),
             )
 
+    def _character_set(self, hd: Any, source: Dataset) -> str:
+        """Return the images' own; UTF-8 where it is empty, one of several, or cannot be that of our words."""
+        given = source.get("SpecificCharacterSet")
+        known = {one.value for one in hd.SpecificCharacterSetValues}
+        words = "".join([*self.names, *(word for one in self.terms for word in (*one.category, *one.type))])
+        return given if isinstance(given, str) and given in known and words.isascii() else UTF_8
+
 
 def _coded(hd: Any, term: Term) -> Any:
     value, scheme, meaning = term
     return hd.sr.CodedConcept(value=value, scheme_designator=scheme, meaning=meaning)
-
-
-def _character_set(hd: Any, source: Dataset) -> str:
-    """The images' own; UTF-8 where it is empty, one of several, or none of the standard, which highdicom refuses."""
-    given = source.get("SpecificCharacterSet")
-    known = {one.value for one in hd.SpecificCharacterSetValues}
-    return given if isinstance(given, str) and given in known else UTF_8

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from labelmine.data.dicom_display import numbers
 from labelmine.data.dicom_files import open_dicom
 from labelmine.data.dicom_geometry import Plane, read_plane
 from labelmine.data.headers import file_kind
@@ -80,8 +81,14 @@ class Stack:
         return [frame.plane for frame in self.frames if frame.plane is not None]
 
     @property
-    def slice_distance(self) -> float | None:
-        """Smallest distance of its slices along their normal, in mm; None for fewer than two."""
+    def thickness(self) -> float | None:
+        """Slice Thickness in mm, else the smallest distance of slices along their normal; None: neither is known."""
+        header = self.frames[0].header
+        shared = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
+        measures = shared[0].get("PixelMeasuresSequence") or [Dataset()]
+        given = numbers(measures[0], "SliceThickness") or numbers(header, "SliceThickness")
+        if given and given[0] > 0:
+            return given[0]
         depths = sorted(float(plane.position @ self.planes[0].normal) for plane in self.planes)
         return min((after - before for before, after in pairwise(depths)), default=None)
 

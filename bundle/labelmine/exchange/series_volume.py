@@ -10,7 +10,6 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from labelmine.data.dicom_display import numbers
 from labelmine.exchange.dicom_stacks import Stack
 from labelmine.exchange.series_forms import SeriesForm
 
@@ -68,11 +67,6 @@ def _affine(stack: Stack, order: NDArray[np.intp]) -> NDArray[np.float64]:
     affine[:3, 0] = first.along_row * first.spacing[1]
     affine[:3, 1] = first.along_column * first.spacing[0]
     steps = len(order) - 1
-    affine[:3, 2] = (last.position - first.position) / steps if steps else first.normal * _thickness(stack)
+    affine[:3, 2] = (last.position - first.position) / steps if steps else first.normal * (stack.thickness or 1.0)
     affine[:3, 3] = first.position
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-
-
-def _thickness(stack: Stack) -> float:
-    given = numbers(stack.frames[0].header, "SliceThickness")
-    return given[0] if given and given[0] > 0 else 1.0

@@ -51,25 +51,31 @@ def stand_ins(stack: Stack, identity: Identity) -> list[Dataset]:
     _set_identity(source, first.header, identity)
     if stack.is_of_clip:
         return [_clip(stack, source)]
-    if not stack.is_placed:
+    if not is_placed(stack):
         return [_single(stack, source)]
     rest = [Dataset() for _ in stack.frames[1:]]
     for frame, one in zip(stack.frames, [source, *rest], strict=True):
         _set_identity(one, frame.header, identity)
         _place(one, frame.plane or _NOWHERE, first.plane or _NOWHERE)
-    source.SliceThickness = _thickness(stack, source)
+    (source.SliceThickness,) = _decimal([stack.thickness])
     return [source, *rest]
+
+
+def is_placed(stack: Stack) -> bool:
+    """Whether a segmentation of a stack can say where it lies: a place without thickness is none to highdicom."""
+    return stack.is_placed and stack.thickness is not None
 
 
 def correct_references(segmentation: Dataset, stack: Stack, identity: Identity) -> None:
     """Let a segmentation refer to the classes and frames that files have, not those of the stand-ins; in place."""
     classes = {identity.uid(frame.instance): frame.header.SOPClassUID for frame in stack.frames}
     numbers = [frame.number or 1 for frame in stack.frames]
-    for reference in _references(segmentation):
+    once = {id(reference): reference for reference in _references(segmentation)}  # segments share those of a frame
+    for reference in once.values():
         reference.ReferencedSOPClassUID = classes[reference.ReferencedSOPInstanceUID]
         if "ReferencedFrameNumber" in reference:
             reference.ReferencedFrameNumber = numbers[int(reference.ReferencedFrameNumber) - 1]
-    if not stack.is_placed:
+    if not is_placed(stack):
         segmentation.PatientOrientation = stack.frames[0].header.get("PatientOrientation") or ""
         if stack.is_of_clip:
             _forget_places(segmentation, stack)
@@ -119,6 +125,8 @@ def _set_identity(one: Dataset, header: Dataset, identity: Identity) -> None:
     for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
         if header.get(name):
             setattr(one, name, identity.uid(str(header[name].value)))
+        else:
+            one.pop(name, None)
     one.Rows, one.Columns = header.Rows, header.Columns
 
 
@@ -134,7 +142,7 @@ def _single(stack: Stack, source: Dataset) -> Dataset:
     for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SpacingBetweenSlices"):
         if name in source:
             del source[name]
-    source.SliceThickness = _thickness(stack, source)
+    source.SliceThickness = None if stack.thickness is None else _decimal([stack.thickness])[0]
     if (spacing := pixel_spacing(stack.frames[0].item)) is not None:
         source.PixelSpacing = _decimal(spacing)
     return source
@@ -146,11 +154,10 @@ def _clip(stack: Stack, source: Dataset) -> Dataset:
     source.setdefault("FrameOfReferenceUID", generate_uid())
     orientation, measures = Dataset(), Dataset()
     orientation.ImageOrientationPatient = _decimal([*first.along_row, *first.along_column])
-    spacing = first.spacing if stack.is_placed else pixel_spacing(stack.frames[0].item)
+    spacing = first.spacing if is_placed(stack) else pixel_spacing(stack.frames[0].item)
     measures.PixelSpacing = _decimal(spacing or first.spacing)
-    thickness = _thickness(stack, source)
-    if thickness is not None and spacing is not None:
-        measures.SliceThickness = thickness
+    if stack.thickness is not None and spacing is not None:
+        (measures.SliceThickness,) = _decimal([stack.thickness])
     shared = Dataset()
     shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
     source.SharedFunctionalGroupsSequence = [shared]
@@ -169,16 +176,6 @@ def _position(place: NDArray[np.float64]) -> Dataset:
     position.ImagePositionPatient = _decimal(place)
     group.PlanePositionSequence = [position]
     return group
-
-
-def _thickness(stack: Stack, source: Dataset) -> DSfloat | None:
-    shared = stack.frames[0].header.get("SharedFunctionalGroupsSequence") or [Dataset()]
-    measures = shared[0].get("PixelMeasuresSequence") or [Dataset()]
-    given = measures[0].get("SliceThickness") or source.get("SliceThickness") or stack.slice_distance
-    try:
-        return DSfloat(float(given), auto_format=True) if given and float(given) > 0 else None
-    except (TypeError, ValueError):
-        return None
 
 
 def _decimal(values: object) -> list[DSfloat]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from monai.data import DataLoader
 
@@ -20,7 +20,13 @@ from labelmine.weights import sha256_of
 
 
 class StudentTaskKnobs(RunKnobs, ImageKnobs):
-    """What all workflows have that ask a trained student."""
+    """What all workflows have that ask a trained student.
+
+    Class attributes:
+        uses_gold: Whether masks of the images are of any use.
+    """
+
+    uses_gold: ClassVar[bool] = True
 
     model_dir: str | None
     batch_size: Count
@@ -87,6 +93,7 @@ class StudentTask(Generic[K]):
             window=knobs.window,
             slice_axis=knobs.slice_axis,
             mask_pattern=knobs.mask_pattern,
+            gold=knobs.uses_gold,
         )
 
     @property

@@ -23,6 +23,7 @@ class InferenceKnobs(StudentTaskKnobs, RefinementKnobs, MaskFormKnobs):
     """The knobs of ``configs/inference.yaml``."""
 
     workflow: ClassVar[str] = "inference"
+    uses_gold: ClassVar[bool] = False
 
     uncertainty: bool
     dicomweb: str | None
