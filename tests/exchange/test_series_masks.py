@@ -123,3 +123,23 @@ def test_what_cannot_be_written_keeps_its_png_and_says_why(
     assert left == ["bare", *(f"clip_frame{index:04d}" for index in range(4))]
     assert "clip_frame0000 and 3 more: no RT Structure Set, as the images do not say where they lie" in caplog.text
     assert "bare: DICOM file without StudyInstanceUID, SeriesInstanceUID" in caplog.text
+
+
+def test_one_odd_series_does_not_stop_the_others(
+    items: list[Item], store: LabelStore, form: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    label(store, items)
+    seg = form(tmp_path / "seg")
+    build = seg.build
+
+    def odd(stack: Any, masks: Any) -> bytes:
+        if stack.is_of_clip:
+            raise ValueError("invalid value: Doe^Jane")
+        return bytes(build(stack, masks))
+
+    monkeypatch.setattr(seg, "build", odd)
+    with caplog.at_level(logging.INFO):
+        assert SeriesMasks(store, [seg], alone=True).write(items) == {"DICOM SEG": 1}
+    assert "clip_frame0000 and 3 more: no DICOM SEG, as an attribute of the images stands against it" in caplog.text
+    assert "Doe" not in caplog.text
+    assert len(list((tmp_path / "out" / "masks").rglob("clip*.png"))) == 4

@@ -121,13 +121,13 @@ class StructureSetForm(DicomForm):
         return roi
 
     def _contours(self, stack: Stack, masks: NDArray[np.bool_]) -> Iterator[Dataset]:
-        for frame, mask in zip(stack.frames, masks, strict=True):
-            for polygon in outlines(mask) if frame.plane is not None else ():
+        for frame, plane, mask in zip(stack.frames, stack.planes, masks, strict=True):
+            for polygon in outlines(mask):
                 contour = Dataset()
                 contour.ContourImageSequence = [self._image(frame)]
                 contour.ContourGeometricType = "CLOSED_PLANAR"
                 contour.NumberOfContourPoints = len(polygon)
-                contour.ContourData = [f"{value:.4f}" for value in frame.plane.points_at(polygon).ravel()]
+                contour.ContourData = [f"{value:.4f}" for value in plane.points_at(polygon).ravel()]
                 yield contour
 
 

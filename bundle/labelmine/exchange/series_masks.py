@@ -46,12 +46,12 @@ class SeriesMasks:
         """
         series, counts = dicom_series(items), Counter[str]()
         accepted = {str(one["id"]): bool(one.get("accepted", True)) for one in self.store.records()}
-        for uid in progress(series, "write masks of series", "file"):
-            if all(item["id"] in accepted for item in series[uid]):
-                rest = [item for item in series[uid] if accepted[item["id"]]]
-                counts.update(self._write_series(rest) if rest else ["no label that was accepted"])
-        if refused := counts.pop("no label that was accepted", 0):
-            logger.info("%d of %d DICOM series have no label that was accepted", refused, len(series))
+        complete = [one for one in series.values() if all(item["id"] in accepted for item in one)]
+        usable = [rest for one in complete if (rest := [item for item in one if accepted[item["id"]]])]
+        if len(usable) < len(complete):
+            logger.info("%d DICOM series have no label that was accepted", len(complete) - len(usable))
+        for one in progress(usable, "write masks of series", "file"):
+            counts.update(self._write_series(one))
         return dict(counts)
 
     def _write_series(self, items: list[Item]) -> Iterable[str]:
@@ -72,10 +72,19 @@ class SeriesMasks:
     def _write_stack(self, stack: Stack, form: SeriesForm) -> str | None:
         if reason := form.refusal(stack):
             return reason
-        if not form.is_current(stack):
-            read = self._probability if form.fractional else self._mask
+        if form.is_current(stack):
+            return None
+        read = self._probability if form.fractional else self._mask
+        try:
             masks = np.stack([read(frame.item) for frame in stack.frames])
-            write_whole(form.path(stack), form.build(stack, masks))
+            content = form.build(stack, masks)
+        except DataError as error:
+            return str(error)
+        except Exception as error:  # highdicom and pydicom raise whatever an odd header happens to trip
+            logger.debug("%s", stack.label, exc_info=True)
+            kind = type(error).__name__  # whose message may hold a value of the patient's
+            return f"no {form.name}, as an attribute of the images stands against it ({kind}); their PNG masks stay"
+        write_whole(form.path(stack), content)
         return None
 
     def _mask(self, item: Item) -> NDArray[np.bool_]:
