@@ -1,7 +1,7 @@
 """The student by torch, ONNX Runtime, OpenVINO and in 8 bits: do their masks agree, and how many images a second?
 
-From a decoded image to its mask at its own size, one image at a time. 8 bits are calibrated on the first 16 images, which
-count no further.
+From a decoded image to its mask at its own size, one image at a time. 8 bits are calibrated on the first 16 images,
+which count no further.
 
     uv run python scripts/benchmarks/runtimes.py ../shared/data/kvasir_seg ../shared/data/busi [--model_dir RUN]
 """
