@@ -1,4 +1,4 @@
-"""Masks by other programs than torch, from config to files, and the forms of the student that a run is exported in."""
+"""Masks by other programs than torch, and the forms of a student, from the config to files."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _results(dataset: str, scores: dict[str, Any]) -> list[EvalResult]:
     ]
 
 
-def _licence(licence: str) -> dict[str, str]:
+def _licence(licence: str) -> dict[str, Any]:
     known = licence.lower() in _KNOWN_LICENCES
     return {"license": licence.lower()} if known else {"license": "other", "license_name": licence}
 

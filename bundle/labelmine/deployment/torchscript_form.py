@@ -24,7 +24,7 @@ def export_torchscript(facts: StudentFacts, path: Path) -> Path:
     view = torch.zeros(2, 3, side, side)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's, of TorchScript, which MONAI still takes
-        traced = torch.jit.trace(facts.student.cpu().eval(), view, check_trace=False)
+        traced = torch.jit.trace(facts.student.cpu().eval(), view, check_trace=False)  # type: ignore[no-untyped-call]
         content = io.BytesIO()
         told = facts.as_dict()
         save_net_with_metadata(traced, content, include_config_vals=False, append_timestamp=False, meta_values=told)

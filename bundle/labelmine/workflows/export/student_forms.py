@@ -57,8 +57,8 @@ def _write_int8(onnx_file: Path, run: Path, facts: StudentFacts, knobs: ExportKn
     load, calibration, examined = _images(run, facts, knobs, onnx_file.parent.parent)
     path = onnx_file.with_name(Path(INT8_FILE).name)
     export_int8(onnx_file, path, (whole_image(item) for item in _loaded(load, calibration)))
-    answers = [open_onnx(file).answer for file in (onnx_file, path)]
-    figures = {"calibrated_on": len(calibration), **compare_files(*answers, _loaded(load, examined))}
+    exact, quick = (open_onnx(file).answer for file in (onnx_file, path))
+    figures = {"calibrated_on": len(calibration), **compare_files(exact, quick, _loaded(load, examined))}
     add_measured(path, figures)
     logger.info(
         "int8: Dice with the float student's masks %.4f on %d images", figures["dice_with_float"], len(examined)
