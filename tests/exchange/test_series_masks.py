@@ -121,6 +121,7 @@ def test_what_cannot_be_written_keeps_its_png_and_says_why(
     assert counts == {"RT Structure Set": 1}
     left = sorted(path.stem for path in (tmp_path / "out" / "masks").rglob("*.png"))
     assert left == ["bare", *(f"clip_frame{index:04d}" for index in range(4))]
+    assert len(caplog.messages) == 2
     assert "clip_frame0000 and 3 more: no RT Structure Set, as the images do not say where they lie" in caplog.text
     assert "bare: DICOM file without StudyInstanceUID, SeriesInstanceUID" in caplog.text
 

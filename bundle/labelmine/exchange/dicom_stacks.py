@@ -145,23 +145,21 @@ def _frames(items: Sequence[Item]) -> Iterator[SourceFrame]:
     for item in items:
         if item["image"] != path:
             path = item["image"]
-            header = _checked(open_dicom(Path(path)), item)
+            header = _checked(open_dicom(Path(path)))
         index = item.get("frame")
         plane = read_plane(header, index or 0) if _says_where(header, index) else None
         yield SourceFrame(item, header, None if index is None else index + 1, plane)
 
 
-def _checked(header: Dataset, item: Item) -> Dataset:
+def _checked(header: Dataset) -> Dataset:
     missing = [name for name in _IDENTITY if not header.get(name)]
     if missing:
         raise DataError(
-            f"{item['id']}: DICOM file without {', '.join(missing)}, by which a segmentation refers to its image; "
+            f"DICOM file without {', '.join(missing)}, by which a segmentation refers to its image; "
             "export it again with them"
         )
     if any(name in header for name in _SLIDE):
-        raise DataError(
-            f"{item['id']}: tile of a whole-slide image, whose segmentations are tiled, too; take its PNG mask"
-        )
+        raise DataError("tile of a whole-slide image, whose segmentations are tiled, too; take its PNG mask")
     return header
 
 

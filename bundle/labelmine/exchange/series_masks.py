@@ -50,20 +50,24 @@ class SeriesMasks:
         usable = [rest for one in complete if (rest := [item for item in one if accepted[item["id"]]])]
         if len(usable) < len(complete):
             logger.info("%d DICOM series have no label that was accepted", len(complete) - len(usable))
+        reasons: dict[str, list[str]] = {}
         for one in progress(usable, "write masks of series", "file"):
-            counts.update(self._write_series(one))
+            counts.update(self._write_series(one, reasons))
+        for reason, labels in reasons.items():
+            others = f" ({len(labels)} series or stacks, this is the first)" if len(labels) > 1 else ""
+            logger.warning("%s: %s%s", labels[0], reason, others)
         return dict(counts)
 
-    def _write_series(self, items: list[Item]) -> Iterable[str]:
+    def _write_series(self, items: list[Item], reasons: dict[str, list[str]]) -> Iterable[str]:
         try:
             stacks = stacks_of(items)
         except DataError as error:
-            logger.warning("%s", error)
+            reasons.setdefault(str(error), []).append(items[0]["id"])
             return
         for stack in stacks:
-            reasons = [reason for form in self.forms if (reason := self._write_stack(stack, form))]
-            for reason in reasons:
-                logger.warning("%s: %s", stack.label, reason)
+            for form in self.forms:
+                if reason := self._write_stack(stack, form):
+                    reasons.setdefault(reason, []).append(stack.label)
             if self.alone and self.forms[0].is_current(stack):
                 for frame in stack.frames:
                     self.store.remove_files(frame.item)
