@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -53,6 +54,9 @@ class Exporting:
         self.run = (bundle_root() / "models" if knobs.model_dir is None else Path(knobs.model_dir)).expanduser()
         if not self.run.is_dir():
             raise ConfigError(f"model_dir: expected the output folder of a run, found no folder {self.run.name}")
+        name = Path(knobs.output_dir).expanduser().absolute().name
+        if not re.fullmatch(self.form.folder_name or ".*", name):
+            raise ConfigError(f"output_dir: {self.form.name}: {self.form.purpose}. Got a folder named {name!r}")
         self.write = self.form.load()
         self.folder = ExportFolder(knobs.output_dir, self.form.name)
 
