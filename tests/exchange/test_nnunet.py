@@ -81,9 +81,12 @@ def test_without_gold_folds_validate_on_pseudo_labels(make_label_set: Callable[.
     assert sorted(folds, key=str) == [{"train": ["e"], "val": ["f"]}, {"train": ["f"], "val": ["e"]}]
 
 
-def test_volumes_ignore_slices_without_a_label(volume_set: LabelSet, tmp_path: Path, tells_nothing: Callable) -> None:
+def test_volumes_ignore_slices_without_a_label(
+    volume_set: LabelSet, tmp_path: Path, tells_nothing: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
     out = tmp_path / "out"
     write_nnunet(volume_set, out)
+    assert "groups suffice for 1 of 5 folds" in caplog.text
     told = json_in(out / "dataset.json")
     assert (told["file_ending"], told["numTraining"], told["channel_names"]) == (".nii.gz", 3, {"0": "image"})
     assert "overwrite_image_reader_writer" not in told

@@ -67,6 +67,9 @@ def write_nnunet(labels: LabelSet, folder: Path) -> dict[str, Any]:
     folds = folds_of(training, labels)
     if folds:
         _write_json(folder / SPLITS_NAME, folds)
+    if len(folds) < N_FOLDS:
+        logger.warning("nnunet: groups suffice for %d of %d folds; nnU-Net would draw the others at random, without "
+                       "regard to groups: do not train them", len(folds), N_FOLDS)  # fmt: skip
     write_facts(cases, labels, folder)
     if overlapping:
         logger.warning("nnunet: %d pixels are of several classes; the last one was written", overlapping)
