@@ -90,4 +90,8 @@ def test_names_that_meet_are_refused(make_label_set: Callable[..., LabelSet]) ->
     labels = make_label_set()
     twin = replace(labels.images[0], item=Item({**labels.images[0].item, "id": "p__a"}))
     with pytest.raises(DataError, match="p/a and p__a would both be exported as p__a; rename one"):
-        _ = replace(labels, images=[*labels.images, twin]).names
+        cases_of(replace(labels, images=[*labels.images, twin]), volumes=False)
+    slices = [Item(id=f"{name}_frame0000", image="x.nii.gz", group=name, frame=0) for name in ("a/b", "a__b")]
+    volumes = replace(labels, images=[LabelledImage(item, "train", "gold") for item in slices])
+    with pytest.raises(DataError, match="a/b_frame0000 and a__b_frame0000 would both be exported as a__b_frame0000"):
+        cases_of(volumes, volumes=True)

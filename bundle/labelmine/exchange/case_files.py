@@ -52,11 +52,15 @@ def cases_of(labels: LabelSet, volumes: bool) -> list[Case]:
     Args:
         labels: The set.
         volumes: Whether slices of a NIfTI file become one volume; else each is a picture of its own.
+
+    Raises:
+        DataError: Two images, or slices of two volumes, that would have one name.
     """
+    names = labels.names
     found: dict[tuple[str, str], list[LabelledImage]] = {}
     for image in labels.images:
         is_slice = volumes and is_nifti(image)
-        name = flat_name(volume_id(image.item)) if is_slice else labels.names[image.id]
+        name = flat_name(volume_id(image.item)) if is_slice else names[image.id]
         found.setdefault((name, NIFTI if is_slice else PNG), []).append(image)
     return [Case(name, images, suffix) for (name, suffix), images in found.items()]
 
@@ -173,8 +177,8 @@ def _encoded(
 def _plain_values(volume: Any) -> NDArray[Any]:
     """Values of a NIfTI image in a type that every reader has."""
     values = np.asanyarray(volume.dataobj)
-    narrower = {"float64": np.float32, "int64": np.int32, "uint64": np.uint32}
-    return values.astype(narrower.get(values.dtype.name, values.dtype))
+    narrower: dict[str, Any] = {"float64": np.float32, "int64": np.int32, "uint64": np.uint32}
+    return np.asarray(values, dtype=narrower.get(values.dtype.name, values.dtype))
 
 
 def _linked(path: Path, source: Path) -> Path:

@@ -90,7 +90,8 @@ def outlines(mask: NDArray[np.bool_]) -> list[tuple[NDArray[np.float64], int]]:
 def _without_straights(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     """Corners of a closed outline at which its direction changes."""
     before, after = corners - np.roll(corners, 1, axis=0), np.roll(corners, -1, axis=0) - corners
-    return corners[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    return np.asarray(corners[turns])
 
 
 def _coordinates(corners: NDArray[np.float64], size: tuple[int, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,14 @@ def test_a_label_run_has_no_split(make_run: Callable[..., Path], tmp_path: Path)
     labels = gather_labels(make_run("label"), None, tmp_path / "scratch")
     assert by_source(labels) == {"train gold": list(range(8))}
     assert labels.left_out == {"label rejected: the score is too low": 2, "without any label": 1}
+
+
+def test_a_run_that_only_trained_hands_on_its_gold(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    run = make_run()
+    shutil.rmtree(run / "labels")
+    labels = gather_labels(run, None, tmp_path / "scratch")
+    assert Counter(image.source for image in labels.images) == {"gold": 6, "corrected": 1}
+    assert labels.left_out["without any label"] == 3
 
 
 def test_images_that_moved_are_asked_for(make_run: Callable[..., Path], tmp_path: Path) -> None:
