@@ -66,7 +66,7 @@ class RunPictures:
         """Outlines over images; ``kind`` is part of the files' names (``test``, ``pseudo``)."""
         shown = []
         for index, case in enumerate(progress(cases, f"report pictures, {kind}", leave=False)):
-            write_whole(self.folder / _case_name(kind, index, case), overlays.case_row(case))
+            write_whole(self.folder / _case_name(kind, index, case), overlays.case_row(case), durable=False, told=False)
             shown.append(case_pictures(case))
         self._remove_older(cases, kind)
         return shown
@@ -79,7 +79,7 @@ class RunPictures:
                 path.unlink()
 
     def _kept(self, png: bytes, name: str, alt: str) -> Plot:
-        write_whole(self.folder / f"{name}.png", png)
+        write_whole(self.folder / f"{name}.png", png, durable=False, told=False)
         return Plot(embed(png, "png", alt))
 
 

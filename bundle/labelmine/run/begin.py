@@ -5,7 +5,7 @@ from __future__ import annotations
 from monai.utils import set_determinism
 
 from labelmine.run.config import resolved, running_parser
-from labelmine.run.last_word import on_monai_command_line, say_error_last
+from labelmine.run.last_word import end_well, on_monai_command_line
 from labelmine.run.overrides import refuse_unknown_overrides
 from labelmine.run.words import with_values
 
@@ -19,7 +19,7 @@ def begin() -> None:
         ConfigError: An override that no config file has.
     """
     if on_monai_command_line():
-        say_error_last()
+        end_well()
     refuse_unknown_overrides()
     parser = running_parser()
     parser.set(with_values(parser.config))

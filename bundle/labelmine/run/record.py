@@ -1,0 +1,150 @@
+"""What a run wrote, by its SHA-256: a damaged file is known before it is used, in the run itself and by later ones."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labelmine.atomic import tell_of_writes
+from labelmine.errors import DataError
+from labelmine.journal import Journal, read_journal
+from labelmine.run.files import CHECKSUMS_FILE, DAMAGED_FOLDER
+from labelmine.weights import sha256_of
+
+logger = logging.getLogger(__name__)
+
+MISSING = "missing"
+NAMED = 10  # damaged files that the log names
+
+
+@dataclass
+class _Sums:
+    """All that a journal says of a file: contents that it had, the last one last, and the stage that wrote it first."""
+
+    sums: list[str] = field(default_factory=list)
+    stage: str = ""
+
+
+class RunRecord:
+    """The checksums of a run's folder (``checksums.jsonl``).
+
+    A line is written before its file takes its place, so that a kill between the two leaves a file of an earlier line:
+    whole, and good. Journals check themselves, line by line; they are not in here. A line without a file says that a
+    stage was finished.
+
+    Args:
+        folder: The run's.
+        rank: Each rank has a journal of its own.
+    """
+
+    def __init__(self, folder: Path, rank: int = 0) -> None:
+        """Read what is known, and take note of what is written from now on."""
+        self.folder = folder.absolute()
+        self.stage = ""
+        self._journal = Journal(self.folder / (CHECKSUMS_FILE if rank == 0 else f"checksums.{rank}.jsonl"))
+        self._files: dict[str, _Sums] = {}
+        self._finished: dict[str, None] = {}
+        for line in _lines(self.folder):
+            self._take(line)
+        tell_of_writes(self.folder, self._note)
+
+    def damaged(self) -> dict[str, str]:
+        """Return what is wrong with files, by their names below the folder."""
+        found = {name: _fault(self.folder / name, known.sums) for name, known in self._files.items()}
+        return {name: fault for name, fault in found.items() if fault}
+
+    def sums_of(self, stage: str) -> dict[str, str]:
+        """Return the last checksum of each file that a stage wrote."""
+        return {name: known.sums[-1] for name, known in self._files.items() if known.stage == stage}
+
+    def is_finished(self, stage: str) -> bool:
+        """Whether a stage came to its end."""
+        return stage in self._finished
+
+    def finish(self, stage: str) -> None:
+        """Note that a stage came to its end."""
+        if stage not in self._finished:
+            self._take(self._journal.append({"stage": stage}))
+
+    def files_after(self, stage: str) -> list[str]:
+        """Forget that later stages came to their end; return what they wrote."""
+        order = list(self._finished)
+        later = order[order.index(stage) + 1 :] if stage in order else []
+        for name in later:
+            self._take(self._journal.append({"stage": name, "again": True}))
+        return [name for name, known in self._files.items() if known.stage in later]
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Let go of files: they are no longer the run's."""
+        for name in list(names):
+            self._take(self._journal.append({"file": name}))
+
+    def _note(self, path: Path, content: bytes) -> None:
+        if path.suffix == ".jsonl":
+            return
+        name = path.relative_to(self.folder).as_posix()
+        digest = hashlib.sha256(content).hexdigest()
+        known = self._files.get(name)
+        if known is None or known.sums[-1] != digest:
+            self._take(self._journal.append({"file": name, "sha256": digest, "stage": self.stage}))
+
+    def _take(self, line: dict[str, str | bool]) -> None:
+        name, stage = str(line.get("file", "")), str(line.get("stage", ""))
+        if name and "sha256" in line:
+            known = self._files.setdefault(name, _Sums(stage=stage))
+            known.sums.append(str(line["sha256"]))
+        elif name:
+            self._files.pop(name, None)
+        elif line.get("again"):
+            self._finished.pop(stage, None)
+        else:
+            self._finished[stage] = None
+
+
+def require_sound(*paths: Path) -> None:
+    """Refuse files of an earlier run that are not as it wrote them; what no run has noted is taken as it is.
+
+    Raises:
+        DataError: Names the first one.
+    """
+    for folder in {path.parent for path in paths}:
+        root = next((one for one in (folder, *folder.parents[:1]) if (one / CHECKSUMS_FILE).is_file()), None)
+        if root is None:
+            continue
+        sums: dict[str, list[str]] = {}
+        for line in _lines(root):
+            if "sha256" in line:
+                sums.setdefault(str(line["file"]), []).append(str(line["sha256"]))
+        for path in (path for path in paths if path.parent == folder and path.is_file()):
+            name = path.relative_to(root).as_posix()
+            if name in sums and (fault := _fault(path, sums[name])):
+                raise DataError(
+                    f"{root.name}/{name}: {fault}: it is not what the run wrote. Copy it again from where it is whole, "
+                    f"or run the same command into {root.name} again, which makes again what it can"
+                )
+
+
+def log_damaged(folder: Path, damaged: dict[str, str]) -> None:
+    """Name damaged files."""
+    for name, fault in list(damaged.items())[:NAMED]:
+        kept = "" if fault == MISSING else f"; what there is goes into {DAMAGED_FOLDER}/"
+        logger.warning("%s/%s: %s; it is made again%s", folder.name, name, fault, kept)
+    if len(damaged) > NAMED:
+        logger.warning("%s: %d more files are made again for such reasons", folder.name, len(damaged) - NAMED)
+
+
+def _lines(folder: Path) -> Iterator[dict[str, str | bool]]:
+    for path in [*sorted(folder.glob("checksums.*.jsonl")), folder / CHECKSUMS_FILE]:
+        yield from read_journal(path)
+
+
+def _fault(path: Path, sums: list[str]) -> str:
+    """Say what is wrong with a file that had these checksums, the last one last; empty: nothing."""
+    if not path.is_file():
+        return MISSING
+    if path.stat().st_size == 0 and hashlib.sha256().hexdigest() not in sums:
+        return "empty (0 bytes)"
+    return "" if sha256_of(path) in sums else "damaged (its checksum is another)"
