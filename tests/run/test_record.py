@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from labelmine.atomic import write_whole
+from labelmine.checksums import require_sound
 from labelmine.errors import DataError
 from labelmine.run.folder import RunFolder, read_settings
-from labelmine.run.record import require_sound
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "flipped": lambda path: path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:]),

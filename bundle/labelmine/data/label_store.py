@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from labelmine.atomic import write_whole
+from labelmine.checksums import require_sound
 from labelmine.data.classes import ClassMap
 from labelmine.data.headers import NIFTI_SUFFIXES
 from labelmine.data.items import Item
@@ -102,9 +103,12 @@ class LabelStore:
             slice_axis: Axis along which NIfTI volumes were cut.
 
         Raises:
-            DataError: The folder holds no labels.
+            DataError: The folder holds no labels, or some that are not as they were written.
         """
-        return cls(folder, _read_classes(Path(folder).expanduser() / CLASSES_NAME), slice_axis=slice_axis)
+        path = Path(folder).expanduser() / CLASSES_NAME
+        store = cls(folder, _read_classes(path), slice_axis=slice_axis)
+        require_sound(path, *(file for record in store.records() for file in store._files(record)))
+        return store
 
     @property
     def done(self) -> set[str]:
@@ -240,11 +244,13 @@ class LabelStore:
             logger.warning("%d labels (%s ...) have lost their files and are made again", len(self._lost), some)
 
     def _is_there(self, record: Record) -> bool:
+        return all(path.is_file() for path in self._files(record))
+
+    def _files(self, record: Record) -> list[Path]:
         name = record["id"]
         paths = [self._mask_path(name, record["image"])]
         paths += self._class_paths(name) if record["overlap"] else []
-        paths += [self._path("weights", name)] if record["weighted"] else []
-        return all(path.is_file() for path in paths)
+        return paths + ([self._path("weights", name)] if record["weighted"] else [])
 
     @staticmethod
     def _write_png(path: Path, pixels: NDArray[Any]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelmine.atomic import write_whole
+from labelmine.data.bombs import open_nifti
 from labelmine.data.classes import ClassMap
 from labelmine.data.headers import slice_index
 from labelmine.data.items import Item, volume_id
@@ -60,7 +61,7 @@ def _write_volume(
     folder: Path,
     slice_axis: int,
 ) -> Path:
-    source = nib.load(image)
+    source = open_nifti(image)
     highest = max((value for value in classes.values or () if isinstance(value, int)), default=1)
     volume = np.zeros(source.shape, dtype=np.uint8 if highest <= 255 else np.uint16)
     for item in items:

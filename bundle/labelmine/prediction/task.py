@@ -11,6 +11,7 @@ from monai.data import DataLoader
 
 from labelmine.bundle import bundle_root
 from labelmine.data import ImageSet, Item, find_images
+from labelmine.labelers.fitted import AnyLabeler, fitted_labeler
 from labelmine.prediction.predictor import Predictor
 from labelmine.run.files import MODEL_FILE
 from labelmine.run.folder import RunFolder
@@ -78,6 +79,13 @@ class StudentTask(Generic[K]):
             slice_axis=knobs.slice_axis,
             mask_pattern=knobs.mask_pattern,
         )
+
+    def fitted(self, labeler: AnyLabeler) -> AnyLabeler:
+        """Return a labeler that asks the teacher as the student's run fitted it; the results depend on that, too."""
+        fitted = fitted_labeler(labeler, self.model_dir)
+        if fitted.teacher is not None:
+            self.folder.depends_on(decoder_sha256=fitted.teacher.decoder_sha256 or None)
+        return fitted
 
     @property
     def exclusive(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 CONFIG_FILE = "config.yaml"
 SECONDS_FILE = "seconds.json"
-CHECKSUMS_FILE = "checksums.jsonl"
 DAMAGED_FOLDER = "damaged"
 METRICS_FILE = "metrics.json"
 ENCODER_FILE = "encoder.safetensors"

@@ -13,11 +13,12 @@ import ignite.distributed as idist
 import yaml
 
 from labelmine.atomic import write_whole
+from labelmine.checksums import require_sound
 from labelmine.errors import ConfigError, DataError, StorageError
 from labelmine.ranks import on_first_rank, refuse_unjoined_ranks
 from labelmine.run.files import CONFIG_FILE, DAMAGED_FOLDER, SECONDS_FILE, decides, made_with
 from labelmine.run.lock import lock_folder
-from labelmine.run.record import RunRecord, log_damaged, require_sound
+from labelmine.run.record import RunRecord, log_damaged
 from labelmine.run.settings import changes
 
 logger = logging.getLogger(__name__)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from labelmine.atomic import tell_of_writes
-from labelmine.errors import DataError
-from labelmine.journal import Journal, read_journal
-from labelmine.run.files import CHECKSUMS_FILE, DAMAGED_FOLDER
-from labelmine.weights import sha256_of
+from labelmine.checksums import CHECKSUMS_FILE, MISSING, checksum_lines, fault_of
+from labelmine.journal import Journal
+from labelmine.run.files import DAMAGED_FOLDER
 
 logger = logging.getLogger(__name__)
 
-MISSING = "missing"
 NAMED = 10  # damaged files that the log names
 
 
@@ -47,13 +46,13 @@ class RunRecord:
         self._journal = Journal(self.folder / (CHECKSUMS_FILE if rank == 0 else f"checksums.{rank}.jsonl"))
         self._files: dict[str, _Sums] = {}
         self._finished: dict[str, None] = {}
-        for line in _lines(self.folder):
+        for line in checksum_lines(self.folder):
             self._take(line)
         tell_of_writes(self.folder, self._note)
 
     def damaged(self) -> dict[str, str]:
         """Return what is wrong with files, by their names below the folder."""
-        found = {name: _fault(self.folder / name, known.sums) for name, known in self._files.items()}
+        found = {name: fault_of(self.folder / name, known.sums) for name, known in self._files.items()}
         return {name: fault for name, fault in found.items() if fault}
 
     def sums_of(self, stage: str) -> dict[str, str]:
@@ -91,7 +90,7 @@ class RunRecord:
         if known is None or known.sums[-1] != digest:
             self._take(self._journal.append({"file": name, "sha256": digest, "stage": self.stage}))
 
-    def _take(self, line: dict[str, str | bool]) -> None:
+    def _take(self, line: Mapping[str, Any]) -> None:
         name, stage = str(line.get("file", "")), str(line.get("stage", ""))
         if name and "sha256" in line:
             known = self._files.setdefault(name, _Sums(stage=stage))
@@ -104,29 +103,6 @@ class RunRecord:
             self._finished[stage] = None
 
 
-def require_sound(*paths: Path) -> None:
-    """Refuse files of an earlier run that are not as it wrote them; what no run has noted is taken as it is.
-
-    Raises:
-        DataError: Names the first one.
-    """
-    for folder in {path.parent for path in paths}:
-        root = next((one for one in (folder, *folder.parents[:1]) if (one / CHECKSUMS_FILE).is_file()), None)
-        if root is None:
-            continue
-        sums: dict[str, list[str]] = {}
-        for line in _lines(root):
-            if "sha256" in line:
-                sums.setdefault(str(line["file"]), []).append(str(line["sha256"]))
-        for path in (path for path in paths if path.parent == folder and path.is_file()):
-            name = path.relative_to(root).as_posix()
-            if name in sums and (fault := _fault(path, sums[name])):
-                raise DataError(
-                    f"{root.name}/{name}: {fault}: it is not what the run wrote. Copy it again from where it is whole, "
-                    f"or run the same command into {root.name} again, which makes again what it can"
-                )
-
-
 def log_damaged(folder: Path, damaged: dict[str, str]) -> None:
     """Name damaged files."""
     for name, fault in list(damaged.items())[:NAMED]:
@@ -134,17 +110,3 @@ def log_damaged(folder: Path, damaged: dict[str, str]) -> None:
         logger.warning("%s/%s: %s; it is made again%s", folder.name, name, fault, kept)
     if len(damaged) > NAMED:
         logger.warning("%s: %d more files are made again for such reasons", folder.name, len(damaged) - NAMED)
-
-
-def _lines(folder: Path) -> Iterator[dict[str, str | bool]]:
-    for path in [*sorted(folder.glob("checksums.*.jsonl")), folder / CHECKSUMS_FILE]:
-        yield from read_journal(path)
-
-
-def _fault(path: Path, sums: list[str]) -> str:
-    """Say what is wrong with a file that had these checksums, the last one last; empty: nothing."""
-    if not path.is_file():
-        return MISSING
-    if path.stat().st_size == 0 and hashlib.sha256().hexdigest() not in sums:
-        return "empty (0 bytes)"
-    return "" if sha256_of(path) in sums else "damaged (its checksum is another)"
