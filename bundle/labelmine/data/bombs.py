@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 from PIL import Image
@@ -47,7 +48,7 @@ def refuse_huge_picture(height: int, width: int) -> None:
     refuse_huge((height, width), 2 * (Image.MAX_IMAGE_PIXELS or MAX_VALUES))
 
 
-def open_nifti(path: Path) -> nib.spatialimages.SpatialImage:
+def open_nifti(path: Path) -> Any:
     """Open a volume without its values.
 
     Raises:
