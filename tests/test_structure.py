@@ -11,7 +11,20 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "bundle" / "labelmine"
 #: Modules beside the rooms that any room may import; they import only one another.
-FOUNDATION = {"", "atomic", "bundle", "download", "errors", "hub", "progress", "ranges", "ranks", "weights"}
+FOUNDATION = {
+    "",
+    "atomic",
+    "bundle",
+    "checksums",
+    "download",
+    "errors",
+    "hub",
+    "journal",
+    "progress",
+    "ranges",
+    "ranks",
+    "weights",
+}
 #: Which other rooms each room may import. Only training and workflows may import handlers; nothing imports workflows.
 #: A workflow's own room, workflows/<name>, may import what workflows may, and another workflow only with a line here.
 MAY_IMPORT = {

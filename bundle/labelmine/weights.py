@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from labelmine.bundle import bundle_root
+from labelmine.checksums import require_sound
 from labelmine.download import download
 from labelmine.errors import WeightsError
 from labelmine.hub import HUB_WEIGHTS, hub_folder, is_hub_id
@@ -140,12 +141,14 @@ def load_state_dict_safely(path: str | Path) -> tuple[dict[str, Tensor], dict[st
 
     Raises:
         WeightsError: The file is missing, damaged, holds something else than weights, or holds code (refused).
+        DataError: It is not as the run wrote it whose folder it lies in.
     """
     path = Path(path)
     if not path.is_file():
         raise WeightsError(
             f"expected a weights file at {path}, found none; known names: {', '.join(KNOWN_WEIGHTS)} (see weights_path)"
         )
+    require_sound(path)
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     return _tensors_of(load_checkpoint(path), path), {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,8 +12,9 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from labelmine.cli.failures import one_line, reported
+from labelmine.cli.failures import reported
 from labelmine.errors import ConfigError
+from labelmine.run.last_word import one_line
 
 
 def wrapped(cause: Exception, times: int = 2) -> Exception:
@@ -41,14 +43,30 @@ def test_a_labelmine_error_is_found_beneath_what_wraps_it() -> None:
     assert one_line(wrapped(ConfigError("expected this,\n got that"))) == "ConfigError: expected this, got that"
 
 
-def test_other_errors_are_named_with_the_way_to_their_traceback() -> None:
-    hint = " (run again with --debug for the traceback)"
-    assert one_line(wrapped(KeyError("a"))) == f"KeyError: 'a'{hint}"
-    assert one_line(ValueError()) == f"ValueError{hint}"
+def test_other_errors_are_named_with_the_way_to_their_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     told = RuntimeError("out of memory")
     told.__cause__ = KeyError("a")
-    assert one_line(told) == f"RuntimeError: out of memory{hint}", "only MONAI's own wrapping is taken off"
-    assert one_line(KeyError("a"), debug=True) == "KeyError: 'a'"
+    shown = {"KeyError: 'a'": wrapped(KeyError("a")), "ValueError": ValueError(), "RuntimeError: out of memory": told}
+    for line, error in shown.items():  # only MONAI's own wrapping is taken off
+        with pytest.raises(click.exceptions.Exit), reported(debug=False):
+            raise error
+        assert capsys.readouterr().err == f"{line} (run again with --debug for the traceback)\n"
+        assert one_line(error) == line
+
+
+def test_what_the_system_says_of_a_file_is_said_with_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(click.exceptions.Exit), reported(debug=False):
+        raise wrapped(OSError(errno.ENOSPC, "No space left on device", "out/events"))  # type: ignore[arg-type]
+    said = "StorageError: out/events: No space left on device. Make room there; the same command then goes on\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_stop_that_became_an_error_on_the_way_is_a_stop() -> None:
+    error = ValueError("the writer was closed")
+    error.__context__ = KeyboardInterrupt()
+    with pytest.raises(click.exceptions.Exit) as caught, reported(debug=False):
+        raise error
+    assert caught.value.exit_code == 130
 
 
 def test_an_error_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:

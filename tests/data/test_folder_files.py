@@ -69,3 +69,13 @@ def test_a_folder_without_the_right_to_read(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "scandir", refuse)
     (reason,) = list_folder(tmp_path).skipped
     assert reason == "folder cannot be read (Permission denied); give yourself the right to"
+
+
+def test_results_of_a_run_among_the_images_are_no_images(tmp_path: Path) -> None:
+    for name in ("a.png", "out/masks/a.png", "out/checksums.jsonl", "deep/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = list_folder(tmp_path)
+    assert [str(path) for path in found.files] == ["a.png", "deep/b.png"]
+    assert [str(path) for path in found.skipped["results of a labelmine run"]] == ["out"]
+    assert [str(path) for path in list_folder(tmp_path / "out").files] == ["checksums.jsonl", "masks/a.png"]

@@ -299,11 +299,57 @@ def test_unknown_image_and_damaged_files(tmp_path: Path) -> None:
         store.read(_item())
     store.write(_item(), _mask(), RECORD)
     store.mask_path(_item()).write_bytes(b"")
-    with pytest.raises(DataError, match=r"case_01.png: label cannot be read .* Delete its line"):
+    with pytest.raises(DataError, match=r"case_01.png: label cannot be read .* Delete the file"):
         store.read(_item())
-    with (tmp_path / "manifest.jsonl").open("a") as manifest:
-        manifest.write("garbage\n")
-    with pytest.raises(DataError, match="line 2 is no record"):
+    (tmp_path / "classes.json").write_text("{")
+    with pytest.raises(DataError, match=rf"^{tmp_path.name}/classes.json: expected the classes .* got JSONDecodeError"):
+        LabelStore.existing(tmp_path)
+    with pytest.raises(DataError, match="delete the file in one of yours"):
+        LabelStore(tmp_path, BINARY)
+
+
+def flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("position", [8, 60, -3, -15])
+def test_a_damaged_line_is_passed_over_and_its_image_labelled_again(
+    position: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LabelStore(tmp_path, BINARY)
+    for number in range(3):
+        store.write(_item(f"case_{number}"), _mask(), RECORD)
+    flip(tmp_path / "manifest.jsonl", position)
+    again = LabelStore(tmp_path, BINARY)
+    assert again.done == ({"case_1", "case_2"} if position > 0 else {"case_0", "case_1"})
+    assert "manifest.jsonl: 1 damaged lines" in caplog.text
+    assert "check" not in again.records()[0]
+
+
+def test_a_label_that_lost_its_file_is_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, store_of: Callable[[int], LabelStore]
+) -> None:
+    first = store_of(1)
+    for number in range(3):
+        first.write(_item(f"case_{number}"), _mask(), {**RECORD, "round": 1}, np.full((20, 30), 0.5))
+    (tmp_path / "masks" / "case_1.png").unlink()
+    (tmp_path / "weights" / "case_2.png").unlink()
+    again = store_of(0)
+    assert again.done == {"case_0"}
+    assert "2 labels (case_1, case_2 ...) have lost their files" in caplog.text
+    again.write(_item("case_1"), _mask(), {**RECORD, "round": 2})
+    first.write(_item("case_0"), _mask(), {**RECORD, "round": 3})  # now the other manifest is read again
+    assert again.done == {"case_0", "case_1"}
+    again.finish()
+    assert LabelStore(tmp_path, BINARY).done == {"case_0", "case_1"}
+
+
+def test_masks_of_somebody_else_are_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "case_01.png").write_bytes(b"gold")
+    with pytest.raises(DataError, match=r"masks: holds files that this run did not write.*Give another --output_dir"):
         LabelStore(tmp_path, BINARY)
 
 

@@ -75,6 +75,19 @@ def test_a_killed_run_goes_on(
     assert not list((tmp_path / "out" / "masks").rglob("*.png"))
 
 
+def test_masks_whose_segmentation_is_gone_are_made_again(
+    items: list[Item], store: LabelStore, form: Any, tmp_path: Path
+) -> None:
+    label(store, items)
+    seg = form(store.folder / "dicom_seg")
+    SeriesMasks(store, [seg], alone=True).write(items)
+    again = LabelStore(store.folder, store.classes)
+    assert not again.unfinished(items)
+    next(path for path in seg.folder.iterdir() if len(seg.images_of(path)) == 3).unlink()
+    lost = LabelStore(store.folder, store.classes).unfinished(items)
+    assert [item["id"] for item in lost] == ["ct/slice_0", "ct/slice_1", "ct/slice_2"]
+
+
 def test_a_series_that_has_grown_is_written_anew(
     items: list[Item], store: LabelStore, form: Any, the_stack: Any, tmp_path: Path
 ) -> None:

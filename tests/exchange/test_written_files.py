@@ -36,7 +36,7 @@ def test_killed_between_record_and_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-def _only_the_record(path: Path, data: bytes) -> None:
+def _only_the_record(path: Path, data: bytes, **_: bool) -> None:
     if path.name != "written.json":
         raise KeyboardInterrupt
     path.write_bytes(data)

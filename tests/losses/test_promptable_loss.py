@@ -36,6 +36,12 @@ def test_gradients_reach_masks_and_iou_apart() -> None:
     torch.testing.assert_close(predicted.grad, predicted.detach() - iou)  # 2 (p - iou) / N with N = 2
 
 
+def test_a_batch_without_objects_teaches_nothing() -> None:
+    loss = PromptableLoss()((torch.zeros(0, 4, 4), torch.zeros(0)), torch.zeros(0, 1, 4, 4))
+    loss.backward()
+    assert loss.item() == 0
+
+
 def test_nothing_asked_and_nothing_answered_is_right() -> None:
     loss = PromptableLoss()((torch.full((1, 4, 4), -20.0), torch.ones(1)), torch.zeros(1, 1, 4, 4))
     assert loss.item() == pytest.approx(0, abs=1e-5)

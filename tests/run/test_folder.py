@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 import yaml
+from monai.bundle import ConfigParser
 
-from labelmine.errors import ConfigError
+from labelmine.errors import ConfigError, LabelmineError
 from labelmine.run.folder import RunFolder, read_settings
+from labelmine.run.words import literal
 
 
 def test_settings_are_kept_from_the_first_stage_that_works_on_the_images(tmp_path: Path) -> None:
@@ -184,3 +186,25 @@ def test_a_second_run_of_the_same_process_is_no_second_process(tmp_path: Path) -
 
 def finished(folder: Path, settings: dict[str, Any]) -> None:
     RunFolder(folder, settings, "mine").stage("train", lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("file", r"file: File exists. A file is where a folder is wanted"),
+        ("file/below", r"below: Not a directory. A file is where a folder is wanted"),
+        ("x" * 300, r"File name too long. The name, or its path, is too long"),
+        ("a\0b", r"output_dir: expected a folder's name, got '.*a\\x00b'"),
+    ],
+)
+def test_odd_folders_are_refused_in_one_line(name: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LabelmineError, match=message) as caught:
+        RunFolder(tmp_path / name, {}, "mine")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_is_nothing_to_evaluate(tmp_path: Path) -> None:
+    names = ["$print('run')", "@seed", "%file::key", "it's", "plain"]
+    parser = ConfigParser({f"a{n}": literal(name) for n, name in enumerate(names)} | {"seed": 7})
+    assert [parser.get_parsed_content(f"a{n}") for n in range(len(names))] == names

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from typing import Any
 
 import click
 from click.exceptions import Exit
 
-from labelmine.run.last_word import labelmine_cause
-
-FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
-_GOES_ON = "stopped; the same command goes on where it stopped"
-_STARTS_ANEW = "stopped; the same command starts anew"
-
-
-class Terminated(BaseException):
-    """SIGTERM, as Python raises KeyboardInterrupt for SIGINT."""
+from labelmine.run.last_word import (
+    FAILED,
+    GOES_ON,
+    STARTS_ANEW,
+    labelmine_cause,
+    one_line,
+    raise_sigterm,
+    stop_status,
+)
 
 
 @contextmanager
@@ -40,52 +38,29 @@ def reported(*, debug: bool, resumes: bool = True) -> Iterator[None]:
             yield
     except Exit:
         raise
-    except (KeyboardInterrupt, Terminated) as stop:
-        eval("None")  # else Python remembers that MONAI's eval was interrupted, and ends by SIGINT without a status
-        click.echo(_GOES_ON if resumes else _STARTS_ANEW, err=True)
-        raise Exit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED) from stop
-    except Exception as error:
+    except BaseException as error:
+        stop = stop_status(error)
+        if stop is not None:
+            click.echo(GOES_ON if resumes else STARTS_ANEW, err=True)
+            raise Exit(stop) from error
+        if not isinstance(error, Exception):
+            raise
         if debug:
             traceback.print_exception(error)
-        click.echo(one_line(error, debug=debug), err=True)
+        click.echo(_with_hint(error, debug), err=True)
         raise Exit(FAILED) from error
 
 
-def one_line(error: BaseException, *, debug: bool = False) -> str:
-    """Say an error in one line: a labelmine error beneath whatever wraps it, else the first that is not MONAI's wrap.
-
-    Example:
-        >>> one_line(ZeroDivisionError("division by zero"))
-        'ZeroDivisionError: division by zero (run again with --debug for the traceback)'
-    """
-    cause = labelmine_cause(error)
-    shown = cause or _unwrapped(error)
-    text = f"{type(shown).__name__}: {' '.join(str(shown).split())}".removesuffix(": ")
-    return text if cause is not None or debug else f"{text} (run again with --debug for the traceback)"
-
-
-def _unwrapped(error: BaseException) -> BaseException:
-    """Go down to what was raised before MONAI said which part of a config it was building."""
-    while type(error) is RuntimeError and str(error).startswith("Failed to ") and error.__cause__ is not None:
-        error = error.__cause__
-    return error
+def _with_hint(error: Exception, debug: bool) -> str:
+    known = debug or labelmine_cause(error) is not None
+    return one_line(error) if known else f"{one_line(error)} (run again with --debug for the traceback)"
 
 
 @contextmanager
 def _sigterm_raised() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated` in this process; its forks end at once, as they would have."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    owner = os.getpid()
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != owner:
-            os._exit(TERMINATED)
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, handler)
+    before: Any = raise_sigterm()
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)

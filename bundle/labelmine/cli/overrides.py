@@ -12,6 +12,7 @@ import click
 from labelmine.cli.options import argument_name
 from labelmine.cli.values import value_of
 from labelmine.run.declared import DeclaredKnob, top_level_keys
+from labelmine.run.words import literal
 
 
 def overrides_of(
@@ -49,12 +50,7 @@ def _placed(ctx: click.Context, knob: DeclaredKnob) -> list[tuple[str, Any]]:
     if not _was_given(ctx, name):
         return []
     value = ctx.params[name]
-    return [(knob.name, [_literal(one) for one in value] if isinstance(value, tuple) else _literal(value))]
-
-
-def _literal(path: str) -> str:
-    """Keep MONAI from evaluating a folder's name that begins with one of its signs."""
-    return f"./{path}" if path.startswith(("$", "@", "%")) else path
+    return [(knob.name, [literal(one) for one in value] if isinstance(value, tuple) else literal(value))]
 
 
 def _set(ctx: click.Context, knobs: Mapping[str, DeclaredKnob]) -> list[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut
 from pydicom.uid import RLELossless
 
+from labelmine.data.bombs import refuse_huge_picture
 from labelmine.data.dicom_display import grey_display
 from labelmine.data.dicom_files import NO_META, decode_frame, names_its_syntax, open_dicom
 from labelmine.data.intensities import Window
@@ -92,6 +93,7 @@ def _refuse_incomplete(dataset: Dataset) -> None:
             f"DICOM tags are missing or empty: {', '.join(missing)}; without them the pixels cannot be read, so export "
             "the file again with them"
         )
+    refuse_huge_picture(int(dataset.Rows), int(dataset.Columns))
 
 
 def _is_float(dataset: Dataset) -> bool:

@@ -10,6 +10,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.misc import is_dicom
 from pydicom.pixels import pixel_array
 from pydicom.uid import (
@@ -20,10 +21,12 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from labelmine.data.bombs import refuse_deflate_bomb
 from labelmine.errors import DataError
 
 #: First four bytes of a data set that begins without preamble: an element of group 2 or 8, in either byte order.
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
+_META, _BLOCK = 2**16, 2**20  # bytes within which a meta header names its syntax; that are read at once
 _IDENTITY = ("SOPClassUID", "SOPInstanceUID", "Rows")
 NO_META = "DICOM files without meta header were read in the encoding that their first elements show"
 
@@ -37,6 +40,7 @@ def is_dicom_file(path: Path) -> bool:
     if len(start) < 8 or start[:2] not in _FIRST_GROUPS:
         return False
     try:
+        _refuse_bomb(path)
         dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=list(_IDENTITY))
         return any(dataset.get(name) for name in _IDENTITY) and UID(str(dataset.get("SOPClassUID", "1.2"))).is_valid
     except Exception:  # bytes of another format trip whatever they happen to trip
@@ -56,9 +60,11 @@ def open_dicom(path: Path, tags: list[str] | None = None, pixels: bool = False) 
 
     Raises:
         InvalidDicomError: The content is no DICOM.
+        DataError: It unpacks to more than fits.
     """
     if not is_dicom_file(path):
         raise InvalidDicomError("content is no DICOM")
+    _refuse_bomb(path)
     dataset = pydicom.dcmread(path, force=True, stop_before_pixels=not pixels, specific_tags=tags)
     if not dataset.file_meta.get("TransferSyntaxUID"):
         dataset.file_meta.TransferSyntaxUID = _native_syntax(*dataset.original_encoding)
@@ -102,6 +108,17 @@ def _decode_whole(path: Path, frame: int, options: dict[str, Any]) -> NDArray[An
             "compressed pixels, and no meta header that names the transfer syntax; export it again as a DICOM file"
         )
     return np.asarray(pixel_array(whole, index=frame, **options))
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Look how long a deflated data set is: pydicom unpacks it whole, whatever is asked of it."""
+    with path.open("rb") as file:
+        if DeflatedExplicitVRLittleEndian.encode() not in file.read(_META):
+            return
+        file.seek(0)
+        read_preamble(file, force=True)
+        _read_file_meta_info(file)  # leaves the file where the data set begins
+        refuse_deflate_bomb(iter(lambda: file.read(_BLOCK), b""))
 
 
 def _native_syntax(is_implicit: bool | None, is_little: bool | None) -> UID:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from labelmine.checksums import CHECKSUMS_FILE
+
 #: What file managers, archives, cameras and version control leave in any folder; compared without case.
 CLUTTER_FILES = frozenset(
     (".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", ".directory", ".localized", ".picasa.ini",
@@ -43,7 +45,8 @@ class FolderFiles:
 def list_folder(folder: Path) -> FolderFiles:
     """List all files at any depth.
 
-    Links to folders are followed once: a folder that was already read, as in a loop, is not read again.
+    Links to folders are followed once: a folder that was already read, as in a loop, is not read again. What runs of
+    labelmine wrote below the folder is named, and not taken for images.
 
     Args:
         folder: An existing folder.
@@ -72,6 +75,9 @@ def _read_tree(
         entries = sorted(os.scandir(root / below), key=lambda entry: entry.name)
     except OSError as error:
         found.skip(f"folder cannot be read ({error.strerror}); give yourself the right to", below)
+        return
+    if below.parts and any(entry.name == CHECKSUMS_FILE for entry in entries):
+        found.skip("results of a labelmine run", below)
         return
     if not entries and below.parts:
         found.skip("empty folder", below)

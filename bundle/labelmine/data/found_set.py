@@ -15,6 +15,7 @@ from labelmine.data.nnunet import DATASET_JSON, named_classes
 from labelmine.data.set_aside import SetAside
 from labelmine.data.sources import find_items
 from labelmine.data.writable import require_short, require_writable
+from labelmine.errors import DataError
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +69,16 @@ def find_set(
         classes: The knob.
         slice_axis: Axis along which volumes are cut.
         mask_pattern: Where the mask of an image lies, see ``MaskPattern``; None: names say it.
+
+    Raises:
+        DataError: The folder of the run is that of the images.
     """
     require_writable(folder)
+    if source.is_dir() and source.resolve() == folder.resolve():
+        raise DataError(
+            f"output_dir: {folder.name} is the folder of the images, among which results would be lost. Give another, "
+            f"for example {folder.name}/results"
+        )
     aside: list[SetAside] = []
     said = Findings()
     items = find_items(source, slice_axis, aside, mask_pattern, said)

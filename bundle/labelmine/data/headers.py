@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal, TypeVar
 
-import nibabel as nib
 import numpy as np
 from pydicom.dataset import Dataset
 
+from labelmine.data.bombs import open_nifti
 from labelmine.data.dicom_files import is_dicom_file, open_dicom
 from labelmine.data.dicom_geometry import PLANE_TAGS, read_plane
 from labelmine.data.dicom_references import GOLD_KINDS
@@ -149,7 +149,7 @@ def _guarded(path: Path, read: Callable[[], T]) -> T:
 
 
 def _nifti_header(path: Path, slice_axis: int) -> Header:
-    shape = nib.load(path).shape
+    shape = open_nifti(path).shape
     frames = [length for length in shape if length > 1]
     slice_index(shape, 0 if len(frames) == 3 else None, slice_axis)
     return Header(frames=frames[slice_axis] if len(frames) == 3 else None)
@@ -177,7 +177,7 @@ def _number_of_frames(dataset: Dataset) -> int:
 
 
 def _nifti_spacing(path: Path, frame: int | None, slice_axis: int) -> list[float]:
-    volume = nib.load(path)
+    volume = open_nifti(path)
     axes = [axis for axis, part in enumerate(slice_index(volume.shape, frame, slice_axis)) if isinstance(part, slice)]
     scale = _NIFTI_UNITS.get(volume.header.get_xyzt_units()[0], 1.0)
     lengths = np.linalg.norm(volume.affine[:3, :3], axis=0) * scale

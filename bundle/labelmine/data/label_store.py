@@ -1,9 +1,10 @@
 """Pseudo labels on disk, written so that a run killed at any moment goes on where it stopped.
 
-A mask is written whole (to a temporary name, then renamed); only then does its line enter ``manifest.jsonl``. So what
-the manifest names exists, and what it does not name is simply made again. Below the store's folder lie:
+A mask is written whole (to a temporary name, then renamed); only then does its line enter ``manifest.jsonl``. What the
+manifest does not name, or names without its mask being there, is simply made again. Below the store's folder lie:
 
-- ``manifest.jsonl``, one line per label as it is made, and ``manifest.csv``, the same as a table, by ``finish``;
+- ``manifest.jsonl``, one line per label as it is made, each with a check of its own (see ``labelmine.journal``), and
+  ``manifest.csv``, the same as a table, by ``finish``;
 - ``manifest.<rank>.jsonl``, the lines of ranks other than the first (see ``labelmine.ranks``), until ``finish`` joins
   them to ``manifest.jsonl``;
 - ``masks/<id>.png``, 0 and 255 or class values; where classes overlap, the later class wins;
@@ -32,7 +33,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from labelmine.atomic import write_whole
+from labelmine.atomic import remove, write_whole
+from labelmine.checksums import require_sound
 from labelmine.data.classes import ClassMap
 from labelmine.data.headers import NIFTI_SUFFIXES
 from labelmine.data.items import Item
@@ -40,12 +42,14 @@ from labelmine.data.label_volumes import write_label_volumes
 from labelmine.data.png import encode_png
 from labelmine.data.set_aside import relative_name
 from labelmine.errors import DataError
+from labelmine.journal import Journal, Record, read_journal, sealed
 
 logger = logging.getLogger(__name__)
 
 MANIFEST_NAME = "manifest.jsonl"
 CLASSES_NAME = "classes.json"
-Record = dict[str, Any]
+#: Key of a record whose mask another file holds, relative to the store.
+HELD_BY = "held_by"
 
 
 class LabelStore:
@@ -62,7 +66,7 @@ class LabelStore:
         slice_axis: Axis along which NIfTI volumes were cut.
 
     Raises:
-        DataError: A damaged manifest, or a store of other classes.
+        DataError: A store of other classes, or a folder whose ``masks/`` are somebody else's.
 
     Example:
         >>> import tempfile
@@ -85,11 +89,13 @@ class LabelStore:
         self._lock = threading.Lock()
         self._refuse_other_classes()
         rank = idist.get_rank()
-        self._own = self.folder / (f"manifest.{rank}.jsonl" if rank else MANIFEST_NAME)
-        _cut_torn_line(self._own)
+        name = f"manifest.{rank}.jsonl" if rank else MANIFEST_NAME
+        self._own = Journal(self.folder / name, durable=True, plain=_plain)
         self._records: dict[str, Record] = {}
+        self._lost: set[str] = set()
         self._sizes: dict[Path, int] = {}
         self._look_up()
+        self._drop_lost()
         self._written: dict[str, Item] = {}
 
     @classmethod
@@ -101,17 +107,12 @@ class LabelStore:
             slice_axis: Axis along which NIfTI volumes were cut.
 
         Raises:
-            DataError: The folder holds no labels.
+            DataError: The folder holds no labels, or some that are not as they were written.
         """
         path = Path(folder).expanduser() / CLASSES_NAME
-        try:
-            classes = ClassMap.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}: expected the {CLASSES_NAME} of labels that mine.yaml or label.yaml wrote, got "
-                f"{type(error).__name__}. Give the output folder of such a run"
-            ) from error
-        return cls(folder, classes, slice_axis=slice_axis)
+        store = cls(folder, _read_classes(path), slice_axis=slice_axis)
+        require_sound(path, *(file for record in store.records() for file in store._files(record)))
+        return store
 
     @property
     def done(self) -> set[str]:
@@ -163,15 +164,15 @@ class LabelStore:
         if weight is not None and np.shape(weight) != mask.shape[1:]:
             raise DataError(f"{item['id']}: expected a weight {mask.shape[1:]}, got {np.shape(weight)}")
         overlap = bool((mask.sum(axis=0) > 1).any())
-        write_whole(self.mask_path(item), encode_png(self.classes.decode(mask)))
+        self._write_png(self.mask_path(item), self.classes.decode(mask))
         if overlap:
-            for channel, path in zip(mask, self._class_paths(item), strict=True):
-                write_whole(path, encode_png(channel.astype(np.uint8) * 255))
+            for channel, path in zip(mask, self._class_paths(item["id"]), strict=True):
+                self._write_png(path, channel.astype(np.uint8) * 255)
         if weight is not None:
-            write_whole(self._path("weights", item), encode_png(_eight_bits(weight)))
+            self._write_png(self._path("weights", item["id"]), _eight_bits(weight))
         if probability is not None:
-            for channel, path in zip(probability, self._class_paths(item, "probabilities"), strict=True):
-                write_whole(path, encode_png(_eight_bits(channel)))
+            for channel, path in zip(probability, self._class_paths(item["id"], "probabilities"), strict=True):
+                self._write_png(path, _eight_bits(channel))
         identity = {"id": item["id"], "image": self._image_name(item)}
         facts = {"overlap": overlap, "weighted": weight is not None}
         self._append(item, identity | dict(record) | identity | facts)
@@ -190,12 +191,12 @@ class LabelStore:
         if record is None:
             raise DataError(f"{item['id']}: no label in {self.folder.name}/{MANIFEST_NAME}; label the image first")
         if record["overlap"]:
-            mask = np.stack([_read_png(path) > 0 for path in self._class_paths(item)]).astype(np.uint8)
+            mask = np.stack([_read_png(path) > 0 for path in self._class_paths(item["id"])]).astype(np.uint8)
         else:
             mask = self.classes.encode(_read_png(self.mask_path(item)))
         if not record["weighted"]:
             return mask, float(record.get("weight", 1.0))
-        return mask, (_read_png(self._path("weights", item)) / np.float32(255)).astype(np.float32)
+        return mask, (_read_png(self._path("weights", item["id"])) / np.float32(255)).astype(np.float32)
 
     def read_probability(self, item: Item) -> NDArray[np.float32]:
         """Read the probabilities (K, H, W) float32 in [0, 1] of an image, where they were written.
@@ -203,18 +204,22 @@ class LabelStore:
         Raises:
             DataError: None were written, or their files were removed or damaged.
         """
-        levels = np.stack([_read_png(path) for path in self._class_paths(item, "probabilities")])
+        levels = np.stack([_read_png(path) for path in self._class_paths(item["id"], "probabilities")])
         return (levels / np.float32(255)).astype(np.float32)
 
-    def remove_files(self, item: Item) -> None:
-        """Remove the files of an image's label, which another form holds; its line in the manifest stays."""
-        others = [*self._class_paths(item), *self._class_paths(item, "probabilities")]
-        for path in [self.mask_path(item), self._path("weights", item), *others]:
-            path.unlink(missing_ok=True)
+    def hand_over(self, item: Item, file: Path) -> None:
+        """Remove the files of an image's label, which another file holds; without that file the label is made again."""
+        record = self._look_up()[item["id"]]
+        held = os.path.relpath(file, self.folder)
+        if record.get(HELD_BY) != held:
+            self._append(item, {**record, HELD_BY: held})
+        others = [*self._class_paths(item["id"]), *self._class_paths(item["id"], "probabilities")]
+        for path in [self.mask_path(item), self._path("weights", item["id"]), *others]:
+            remove(path)
 
     def mask_path(self, item: Item) -> Path:
         """File of the image's mask: all classes in one picture."""
-        return self._path("slices" if item["image"].lower().endswith(NIFTI_SUFFIXES) else "masks", item)
+        return self._mask_path(item["id"], item["image"])
 
     def finish(self, items: Iterable[Item] = ()) -> None:
         """Write ``manifest.csv``, and join slices to ``masks/<volume>.nii.gz`` with the source's geometry.
@@ -237,14 +242,9 @@ class LabelStore:
         )
 
     def _append(self, item: Item, record: Record) -> None:
-        line = json.dumps(record, default=_plain)
         with self._lock:
-            with self._own.open("ab") as manifest:
-                manifest.write(line.encode() + b"\n")
-                manifest.flush()
-                os.fsync(manifest.fileno())
-                self._sizes[self._own] = manifest.tell()
-            self._records[item["id"]] = json.loads(line)
+            self._records[item["id"]] = self._own.append(record)
+            self._sizes[self._own.path] = self._own.size
             self._written[item["id"]] = item
 
     def _look_up(self) -> dict[str, Record]:
@@ -256,9 +256,34 @@ class LabelStore:
             for path in [*sorted(self.folder.glob("manifest.*.jsonl")), self.folder / MANIFEST_NAME]:
                 size = path.stat().st_size if path.is_file() else 0
                 if size != self._sizes.get(path, 0):
-                    self._records |= _read_manifest(path)
+                    found = {record["id"]: record for record in read_journal(path)}
+                    self._records |= {k: v for k, v in found.items() if k not in self._lost or self._is_there(v)}
                     self._sizes[path] = size
             return self._records
+
+    def _drop_lost(self) -> None:
+        """Let go of labels whose files are gone, as when a run has set damaged ones aside: they are made again."""
+        self._lost = {name for name, record in self._records.items() if not self._is_there(record)}
+        for name in self._lost:
+            del self._records[name]
+        if self._lost:
+            some = ", ".join(sorted(self._lost)[:3])
+            logger.warning("%d labels (%s ...) have lost their files and are made again", len(self._lost), some)
+
+    def _is_there(self, record: Record) -> bool:
+        return all(path.is_file() for path in self._files(record))
+
+    def _files(self, record: Record) -> list[Path]:
+        if HELD_BY in record:
+            return [self.folder / record[HELD_BY]]
+        name = record["id"]
+        paths = [self._mask_path(name, record["image"])]
+        paths += self._class_paths(name) if record["overlap"] else []
+        return paths + ([self._path("weights", name)] if record["weighted"] else [])
+
+    @staticmethod
+    def _write_png(path: Path, pixels: NDArray[Any]) -> None:
+        write_whole(path, encode_png(pixels), durable=False)  # a lost one is known, and made again
 
     def _join_manifests(self) -> None:
         """Move the lines of the other ranks to ``manifest.jsonl``; killed in between, both hold the same."""
@@ -266,33 +291,42 @@ class LabelStore:
         first = self.folder / MANIFEST_NAME
         others = sorted(self.folder.glob("manifest.*.jsonl"))
         with self._lock:
-            missing = self._records.keys() - _read_manifest(first).keys()
-            lines = [json.dumps(record) + "\n" for record in self._records.values() if record["id"] in missing]
+            there = {record["id"] for record in read_journal(first)} - self._lost
+            lines = [sealed(json.dumps(record)) for name, record in self._records.items() if name not in there]
             if others:
-                write_whole(first, (first.read_bytes() if first.is_file() else b"") + "".join(lines).encode())
+                write_whole(first, (first.read_bytes() if first.is_file() else b"") + b"".join(lines))
             for path in others:
                 path.unlink()
 
     def _refuse_other_classes(self) -> None:
         """A mask's values mean nothing without its classes, so the store remembers them."""
         now = self.classes.as_json()
-        path = self.folder / CLASSES_NAME
+        path, masks = self.folder / CLASSES_NAME, self.folder / "masks"
         if path.is_file():
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-            if {**earlier, "levels": None} != {**json.loads(json.dumps(now)), "levels": None}:
+            earlier = _read_classes(path).as_json()
+            if {**earlier, "levels": None} != {**now, "levels": None}:
                 raise DataError(
-                    f"{self.folder}: holds labels of the classes {earlier['names']} with values {earlier['values']}, "
-                    f"expected {now['names']} with {now['values']}. Use another folder, or delete this one"
+                    f"{self.folder.name}: holds labels of the classes {earlier['names']} with values "
+                    f"{earlier['values']}, expected {now['names']} with {now['values']}. Use another "
+                    "folder, or delete this one"
                 )
+        elif masks.is_dir() and any(masks.iterdir()) and not (self.folder / MANIFEST_NAME).is_file():
+            raise DataError(
+                f"{self.folder.name}/masks: holds files that this run did not write, and would write over. Give "
+                "another --output_dir"
+            )
         else:
             write_whole(path, json.dumps(now).encode())
 
-    def _class_paths(self, item: Item, part: str = "by_class") -> Sequence[Path]:
+    def _class_paths(self, image_id: str, part: str = "by_class") -> Sequence[Path]:
         names = [re.sub(r"[^\w.-]", "_", name) for name in self.classes.names]
-        return [self._path(f"{part}/{number}_{name}", item) for number, name in enumerate(names, start=1)]
+        return [self._path(f"{part}/{number}_{name}", image_id) for number, name in enumerate(names, start=1)]
 
-    def _path(self, part: str, item: Item) -> Path:
-        return self.folder / part / f"{item['id']}.png"
+    def _mask_path(self, image_id: str, image: str) -> Path:
+        return self._path("slices" if image.lower().endswith(NIFTI_SUFFIXES) else "masks", image_id)
+
+    def _path(self, part: str, image_id: str) -> Path:
+        return self.folder / part / f"{image_id}.png"
 
     def _image_name(self, item: Item) -> str:
         path = Path(item["image"])
@@ -303,28 +337,14 @@ def _eight_bits(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return np.asarray((np.clip(values, 0, 1) * 255).round(), dtype=np.uint8)
 
 
-def _cut_torn_line(path: Path) -> None:
-    """Cut off a last line that a kill tore, so that the next one starts afresh."""
-    content = path.read_bytes() if path.is_file() else b""
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        logger.warning("%s: last line is incomplete; its image is labelled again", path.name)
-        os.truncate(path, whole)
-
-
-def _read_manifest(path: Path) -> dict[str, Record]:
-    """Return records by image; an incomplete last line is passed over: another rank may still be writing it."""
-    content = path.read_bytes() if path.is_file() else b""
-    records: dict[str, Record] = {}
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            records[record["id"]] = record
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}: line {number} is no record ({error!r}). Delete the line; its image is labelled again"
-            ) from error
-    return records
+def _read_classes(path: Path) -> ClassMap:
+    try:
+        return ClassMap.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path.parent.name}/{CLASSES_NAME}: expected the classes of labels that mine.yaml or label.yaml wrote, "
+            f"got {type(error).__name__}. Give the output folder of such a run, or delete the file in one of yours"
+        ) from error
 
 
 def _plain(value: Any) -> Any:
@@ -340,5 +360,5 @@ def _read_png(path: Path) -> NDArray[Any]:
             return np.asarray(picture)
     except OSError as error:
         raise DataError(
-            f"{path}: label cannot be read ({error}). Delete its line in {MANIFEST_NAME}; its image is labelled again"
+            f"{path.name}: label cannot be read ({type(error).__name__}). Delete the file; its image is labelled again"
         ) from error

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelmine.atomic import write_whole
+from labelmine.data.bombs import open_nifti
 from labelmine.data.classes import ClassMap
 from labelmine.data.headers import slice_index
 from labelmine.data.items import Item, volume_id
@@ -77,7 +78,7 @@ def _write_volume(
     folder: Path,
     slice_axis: int,
 ) -> Path:
-    source = nib.load(image)
+    source = open_nifti(image)
     volume = np.zeros(source.shape, dtype=dtype)
     for item in items:
         index = slice_index(source.shape, item.get("frame"), slice_axis)

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from labelmine.data.bombs import open_nifti
 from labelmine.errors import DataError
 
 #: x of the picture to the patient's left, y to the back (NIfTI counts to the right and to the front), 1 mm a pixel.
@@ -39,7 +40,7 @@ def read_picture_volume(path: str | Path) -> NDArray[np.float32]:
     """
     path = Path(path)
     try:
-        volume = nib.load(path)
+        volume = open_nifti(path)
         turn = nib.orientations.ornt_transform(
             nib.orientations.io_orientation(volume.affine), nib.orientations.io_orientation(AFFINE)
         )

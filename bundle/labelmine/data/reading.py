@@ -11,6 +11,7 @@ import numpy as np
 from monai.data import NibabelReader, PILReader
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from labelmine.data.bombs import open_nifti
 from labelmine.data.deep_pictures import is_deep_color, read_deep_color, scale_deep_color
 from labelmine.data.dicom import read_dicom
 from labelmine.data.headers import file_kind, slice_index
@@ -114,6 +115,7 @@ def _read_scaled(path: Path, frame: int | None, window: Window | None, slice_axi
 @lru_cache(maxsize=CACHED_VOLUMES)
 def _volume(path: str, _modified_ns: int) -> tuple[np.ndarray, tuple[float, float]]:
     """Array of a NIfTI file in storage order, and its percentile limits; the time keeps stale arrays out."""
+    open_nifti(Path(path))
     reader = NibabelReader()
     array, _ = reader.get_data(reader.read(path))
     if array.dtype.names:

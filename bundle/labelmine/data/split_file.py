@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labelmine.atomic import write_whole
+from labelmine.checksums import require_sound
 from labelmine.data.duplicates import Pair
 from labelmine.data.items import Item, Split
 from labelmine.errors import DataError
@@ -87,13 +88,16 @@ def adopt_split(path: str | Path, found: Sequence[Item]) -> tuple[list[Item], li
 
 def _read(file: Path) -> tuple[dict[str, Split], list[Pair], dict[str, Any]]:
     """Return the split by id, the near-duplicate pairs and the settings of a split file."""
+    require_sound(file)
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         split_of = {name: split for split in SPLIT_NAMES for name in content[split]}
         pairs: list[Pair] = [(str(a), str(b), int(distance)) for a, b, distance in content["near_duplicates"]]
         return split_of, pairs, dict(content["settings"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: not a split that labelmine wrote ({error!r}). Delete it to split anew") from error
+        raise DataError(
+            f"{file.name}: not a split that labelmine wrote ({error!r}). Delete it to split anew"
+        ) from error
 
 
 def _refuse_changes(file: Path, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:

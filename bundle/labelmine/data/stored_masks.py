@@ -8,12 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
+from labelmine.data.bombs import open_nifti
 from labelmine.data.classes import Color
 from labelmine.data.deep_pictures import TIFF_STARTS
 from labelmine.data.headers import file_kind, slice_index
@@ -108,17 +108,17 @@ def _read(path: Path, frame: int | None, slice_axis: int, color: bool, image: st
 @lru_cache(maxsize=CACHED_VOLUMES)
 def _volume(path: Path, image: Path | None, _modified_ns: tuple[int, ...]) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Values of a NIfTI mask on its image's grid, and what was assumed; the times keep stale arrays out."""
-    if nib.load(path).get_data_dtype().names:
+    if open_nifti(path).get_data_dtype().names:
         raise DataError("NIfTI with compound values; convert it to class values")
-    array, placed = mask_on_image(path, image) if image else (np.asanyarray(nib.load(path).dataobj), "")
+    array, placed = mask_on_image(path, image) if image else (np.asanyarray(open_nifti(path).dataobj), "")
     array, rounded = _label_values(array)
     array.flags.writeable = False
     return array, tuple(filter(None, (placed, rounded)))
 
 
 def _read_picture_volume(path: Path) -> StoredMask:
-    header = nib.load(path).header
-    if not (header["sform_code"] or header["qform_code"]) or np.array_equal(nib.load(path).affine, np.eye(4)):
+    header = open_nifti(path).header
+    if not (header["sform_code"] or header["qform_code"]) or np.array_equal(open_nifti(path).affine, np.eye(4)):
         raise DataError(
             "NIfTI mask of a picture whose header does not say how its axes lie (no qform and sform, or identity), so "
             "that rows and columns may be swapped; save it as PNG"

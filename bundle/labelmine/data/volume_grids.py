@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from nibabel.orientations import io_orientation, ornt_transform
 from nibabel.processing import resample_from_to
 from numpy.typing import NDArray
 
+from labelmine.data.bombs import open_nifti
 from labelmine.errors import DataError
 
 #: Voxels that lie nearer than this to each other are one voxel, as nearest neighbour would have it.
@@ -41,7 +41,7 @@ def mask_on_image(mask: Path, image: Path) -> tuple[NDArray[Any], str]:
         DataError: Another shape without geometry, or a grid that does not cover the image.
     """
     label, target = _volume(mask), _volume(image)
-    shape = nib.load(image).shape
+    shape = open_nifti(image).shape
     same_shape = label.shape == target.shape
     same_affine = bool(np.allclose(label.affine, target.affine, atol=1e-4))
     if same_shape and same_affine:
@@ -73,7 +73,7 @@ def _place(label: Any, target: Any) -> tuple[NDArray[Any], str]:
 
 def _volume(path: Path) -> Any:
     """The file as a volume of three axes; axes of length 1 behind the third are dropped."""
-    volume = nib.load(path)
+    volume = open_nifti(path)
     shape = volume.shape
     if len(shape) == 3:
         return volume

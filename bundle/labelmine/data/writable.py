@@ -7,9 +7,9 @@ import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
 
-import nibabel as nib
 import numpy as np
 
+from labelmine.data.bombs import open_nifti
 from labelmine.data.headers import file_kind
 from labelmine.data.set_aside import printable
 from labelmine.errors import DataError
@@ -42,7 +42,7 @@ def unwritable(image_id: str, image: Path, frames: int | None = None) -> str | N
         size, room = len(long[0].encode()), MAX_NAME - ID_TAIL
         return f"its name is too long to name results by: expected at most {room} bytes, got {size}; shorten it"
     if frames is not None and file_kind(image) == "nifti":
-        affine = np.asarray(nib.load(image).affine)[:3]
+        affine = np.asarray(open_nifti(image).affine)[:3]
         if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:, :3]) < 3:
             return (
                 "its affine has no inverse or holds no numbers (NaN), so that no mask could be written beside it; "

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.draw import ellipse, polygon
 
+from labelmine.data.bombs import refuse_huge_picture
 from labelmine.errors import DataError
 
 Masks = dict[str, NDArray[np.bool_]]
@@ -72,10 +73,14 @@ def decode_cvat_xml(content: bytes) -> dict[str, tuple[tuple[int, int], Masks]]:
     Raises:
         DataError: No "CVAT for images 1.1", or a shape that cannot be filled.
     """
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+    try:
+        text = content.decode("utf-8-sig")  # CVAT's own; in another encoding a declaration of entities could hide
+    except UnicodeDecodeError as error:
+        raise DataError("is no UTF-8, which CVAT writes; export the task again") from error
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise DataError("declares XML entities, which CVAT never writes; export the task again")
     try:
-        root = ElementTree.fromstring(content)
+        root = ElementTree.fromstring(text)
         if root.tag != "annotations" or root.find("track") is not None:
             raise DataError('expected annotations of pictures; export the task as "CVAT for images 1.1"')
         return {image.attrib["name"]: _shapes(image) for image in root.iter("image")}
@@ -139,6 +144,7 @@ def read_labelmap(path: Path) -> dict[str, tuple[int, int, int]]:
 
 def _shapes(image: ElementTree.Element) -> tuple[tuple[int, int], Masks]:
     size = (int(image.attrib["height"]), int(image.attrib["width"]))
+    refuse_huge_picture(*size)
     masks: Masks = {}
     for shape in sorted(image, key=lambda shape: int(shape.attrib.get("z_order", 0))):
         if shape.tag in ("mask", "polygon", "box", "ellipse"):
@@ -156,9 +162,9 @@ def _filled(shape: ElementTree.Element, size: tuple[int, int]) -> NDArray[np.boo
         raise DataError(f"a {shape.tag} is turned by {of['rotation']} degrees; convert it to a mask in CVAT")
     if shape.tag == "mask":
         left, top, width, height = (int(float(of[key])) for key in ("left", "top", "width", "height"))
-        marks = decode_rle([int(run) for run in of["rle"].split(",")], width, height)
         if min(left, top) < 0 or left + width > size[1] or top + height > size[0]:
             raise DataError(f"a mask reaches out of its picture of {size[1]} x {size[0]}; export the task again")
+        marks = decode_rle([int(run) for run in of["rle"].split(",")], width, height)
         mask[top : top + height, left : left + width] = marks
     elif shape.tag == "ellipse":
         mask[ellipse(float(of["cy"]) - 0.5, float(of["cx"]) - 0.5, float(of["ry"]), float(of["rx"]), size)] = True

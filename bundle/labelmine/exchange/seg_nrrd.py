@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from labelmine.data.bombs import inflated, refuse_huge
 from labelmine.errors import DataError
 
 TYPES = {
@@ -128,8 +129,12 @@ def _layers(fields: Mapping[str, str], data: bytes) -> NDArray[np.int64]:
         dtype = np.dtype(TYPES[fields["type"]]).newbyteorder(">" if fields.get("endian") == "big" else "<")
         if fields["encoding"] not in ("raw", "gzip", "gz"):
             raise ValueError(f"encoding {fields['encoding']}")
-        raw = data if fields["encoding"] == "raw" else gzip.decompress(data)
+        refuse_huge(sizes)
+        most = int(np.prod(sizes)) * dtype.itemsize
+        raw = data if fields["encoding"] == "raw" else inflated(data, most, 16 + zlib.MAX_WBITS)
         values = np.frombuffer(raw, dtype)[: int(np.prod(sizes))].reshape(sizes, order="F")
+    except DataError:
+        raise
     except (KeyError, ValueError, OSError, EOFError, zlib.error) as error:
         raise DataError(f"NRRD data cannot be read ({error!r}); save the segmentation again, as .seg.nrrd") from error
     kinds = fields.get("kinds", "").split()

@@ -70,7 +70,7 @@ class SeriesMasks:
                     reasons.setdefault(reason, []).append(stack.label)
             if self.alone and self.forms[0].is_current(stack):
                 for frame in stack.frames:
-                    self.store.remove_files(frame.item)
+                    self.store.hand_over(frame.item, self.forms[0].path(stack))
             yield from (form.name for form in self.forms if form.path(stack).is_file())
 
     def _write_stack(self, stack: Stack, form: SeriesForm) -> str | None:

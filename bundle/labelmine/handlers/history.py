@@ -56,16 +56,21 @@ class History:
             "seconds": time.perf_counter() - self._started,
         }
         self.rows.append(row)
-        if idist.get_rank() == 0:
-            write_whole(self.path, pd.DataFrame(self.rows).to_csv(index=False).encode())
+        self._write()
 
     def state_dict(self) -> dict[str, list[dict[str, float]]]:
         """Return what a resume needs."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state: dict[str, list[dict[str, float]]]) -> None:
-        """Take up the rows of an earlier run."""
+        """Take up the rows of an earlier run, and write them where its file is gone."""
         self.rows = list(state["rows"])
+        if self.rows and not self.path.is_file():
+            self._write()
+
+    def _write(self) -> None:
+        if idist.get_rank() == 0:
+            write_whole(self.path, pd.DataFrame(self.rows).to_csv(index=False).encode())
 
     def _begin(self, engine: Engine) -> None:
         self._losses = []

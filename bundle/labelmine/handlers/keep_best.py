@@ -57,11 +57,14 @@ class KeepBest:
         value = float(engine.state.metrics[self.metric])
         if value > self.best or self.latest:
             self.best = value if value > self.best else self.best
-            if idist.get_rank() > 0:
-                return
-            self.student.save(self.path, **self.metadata)
+            self._save()
             kept = "kept at" if self.latest else "new best"
             logger.debug("%s: %s %s %.4f", self.path.parent.name, kept, self.metric, value)
+
+    def restore(self, engine: Engine) -> None:
+        """Write the file again that is gone, where the student that a trainer took up is the one it held."""
+        if self.latest and engine.state.epoch > 0 and not self.path.is_file():
+            self._save()
 
     def state_dict(self) -> dict[str, float]:
         """Return what a resume needs."""
@@ -70,3 +73,7 @@ class KeepBest:
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Take up the best of an earlier run."""
         self.best = state["best"]
+
+    def _save(self) -> None:
+        if idist.get_rank() == 0:
+            self.student.save(self.path, **self.metadata)

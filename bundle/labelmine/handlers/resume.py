@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,17 @@ class Resume:
         path: The checkpoint file.
         objects: What has a ``state_dict`` and must survive: network, optimizer, scheduler, handlers with state. The
             loss scaler of a MONAI trainer in mixed precision is taken along unasked.
+        needed: Files of the training that its checkpoint cannot give again: without one of them it starts anew.
 
     Raises:
         WeightsError: When the file holds code, is damaged, or belongs to another network.
     """
 
-    def __init__(self, path: str | Path, objects: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path, objects: Mapping[str, Any], needed: Sequence[Path] = ()) -> None:
         """Keep what to save."""
         self.path = Path(path)
         self.objects = dict(objects)
+        self.needed = needed
 
     def attach(self, engine: Engine) -> None:
         """Load at the start of ``engine``'s run, save after each epoch; attach last, after all that changes state."""
@@ -49,6 +51,9 @@ class Resume:
     def load(self, engine: Engine) -> None:
         """Go on from the checkpoint, if there is one."""
         if not self.path.is_file():
+            return
+        if lost := [path.name for path in self.needed if not path.is_file()]:
+            logger.warning("%s: %s is gone; trained anew", self.path.parent.name, lost[0])
             return
         try:
             checkpoint = load_checkpoint(self.path)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
+from labelmine.checksums import require_sound
 from labelmine.errors import DataError
 from labelmine.labelers.base import Labeler
 from labelmine.labelers.prompted import PromptedLabeler
@@ -32,6 +33,7 @@ def kept_decoder(folder: str | Path, name: str = DECODER) -> Path | None:
     verdict, path = fitted / FITTED_FILE, fitted / f"{name}.safetensors"
     if not verdict.is_file():
         return None
+    require_sound(verdict)
     try:
         kept = bool(json.loads(verdict.read_text(encoding="utf-8"))["kept"])
     except (ValueError, KeyError, TypeError) as error:

@@ -14,7 +14,12 @@ class PromptableLoss(nn.Module):
     """
 
     def forward(self, answer: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
-        """Return a scalar from ``(logits (N, H, W), predicted IoU (N,))`` and gold masks ``target`` (N, 1, H, W)."""
+        """Return a scalar from ``(logits (N, H, W), predicted IoU (N,))`` and gold masks ``target`` (N, 1, H, W).
+
+        A batch without objects, N = 0, teaches nothing: its loss is 0.
+        """
+        if not len(target):
+            return torch.zeros((), device=target.device, requires_grad=True)
         logits, predicted_iou = answer[0].float(), answer[1].float()
         gold = target[:, 0]
         probability = logits.sigmoid()

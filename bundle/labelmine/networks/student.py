@@ -166,4 +166,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise WeightsError(
             f"{path.name} holds weights of another model, not a labelmine student: train one with mine.yaml."
         )
-    return json.loads(metadata["labelmine"]), state
+    try:
+        spec = json.loads(metadata["labelmine"])
+        known = {"class_names": list(map(str, spec["class_names"])), "encoder": str(spec["encoder"])}
+        return {**spec, **known, "exclusive": bool(spec["exclusive"]), "folded": bool(spec["folded"])}, state
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path.name}: damaged, what it says of its student cannot be read ({error!r})") from error

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from monai.data import DataLoader
 
 from labelmine.data import ImageSet, Item, find_images
+from labelmine.labelers.fitted import AnyLabeler, fitted_labeler
 from labelmine.networks import Student
 from labelmine.prediction.predictor import Predictor
 from labelmine.prediction.saved_student import student_folder
@@ -98,6 +99,13 @@ class StudentTask(Generic[K]):
             mask_pattern=knobs.mask_pattern,
             gold=knobs.uses_gold,
         )
+
+    def fitted(self, labeler: AnyLabeler) -> AnyLabeler:
+        """Return a labeler that asks the teacher as the student's run fitted it; the results depend on that, too."""
+        fitted = fitted_labeler(labeler, self.model_dir)
+        if fitted.teacher is not None:
+            self.folder.depends_on(decoder_sha256=fitted.teacher.decoder_sha256 or None)
+        return fitted
 
     @property
     def exclusive(self) -> bool:

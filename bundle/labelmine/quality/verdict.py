@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from labelmine.atomic import write_whole
+from labelmine.checksums import require_sound
 from labelmine.errors import DataError
 from labelmine.quality.expected_dice import ExpectedDice
 from labelmine.quality.gate import Gate
@@ -67,6 +68,7 @@ class Verdict:
         Raises:
             DataError: When the file is missing or damaged.
         """
+        require_sound(path)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             learnt, area = content["expected_dice"], content["area_range"]

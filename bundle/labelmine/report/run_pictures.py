@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from labelmine.atomic import write_whole
+from labelmine.atomic import remove, write_whole
 from labelmine.evaluation.case import Case
 from labelmine.evaluation.wording import known, number
 from labelmine.progress import progress
@@ -66,7 +66,7 @@ class RunPictures:
         """Outlines over images; ``kind`` is part of the files' names (``test``, ``pseudo``)."""
         shown = []
         for index, case in enumerate(progress(cases, f"report pictures, {kind}", leave=False)):
-            write_whole(self.folder / _case_name(kind, index, case), overlays.case_row(case))
+            write_whole(self.folder / _case_name(kind, index, case), overlays.case_row(case), durable=False, told=False)
             shown.append(case_pictures(case))
         self._remove_older(cases, kind)
         return shown
@@ -76,10 +76,10 @@ class RunPictures:
         current = {_case_name(kind, index, case) for index, case in enumerate(cases)}
         for path in self.folder.glob(f"{kind}_*.png"):
             if re.match(rf"{kind}_\d+_", path.name) and path.name not in current:
-                path.unlink()
+                remove(path)
 
     def _kept(self, png: bytes, name: str, alt: str) -> Plot:
-        write_whole(self.folder / f"{name}.png", png)
+        write_whole(self.folder / f"{name}.png", png, durable=False, told=False)
         return Plot(embed(png, "png", alt))
 
 

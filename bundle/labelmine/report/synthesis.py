@@ -140,7 +140,7 @@ def _pictures(report: SynthesisReport, folder: Path) -> Section:
     grids = []
     for name, (images, masks) in report.pictures.items():
         png = grid_png(images, masks)
-        write_whole(folder / f"{name}.png", png)
+        write_whole(folder / f"{name}.png", png, durable=False, told=False)
         alt = f"{CAPTIONS[name]}: {len(images)} images{', masks outlined' if masks is not None else ''}"
         grids.append(Plot(embed(png, "png", alt, CAPTIONS[name])))
     outlined = ["Yellow: outline of the mask."] if report.content != "images" else []

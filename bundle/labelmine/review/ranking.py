@@ -70,7 +70,7 @@ def write_review(
     labels = Path(output_dir).expanduser() / LABELS_FOLDER
     text = io.StringIO()
     table.to_csv(text, index=False)
-    write_whole(labels / REVIEW_FILE, text.getvalue().encode())
+    write_whole(labels / REVIEW_FILE, text.getvalue().encode(), told=False)  # later runs write it anew
     if folders and chosen:
         into = labels / REVIEW_FOLDER if review_dir is None else Path(review_dir)
         write_review_folders(into, _cases(chosen, images, store), images.classes.names)

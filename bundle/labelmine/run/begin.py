@@ -6,7 +6,7 @@ from monai.utils import set_determinism
 
 from labelmine.run.config import resolved, running_parser
 from labelmine.run.early_checks import refuse_together
-from labelmine.run.last_word import on_monai_command_line, say_error_last
+from labelmine.run.last_word import end_well, on_monai_command_line
 from labelmine.run.overrides import follow_tracking, refuse_unknown_overrides
 from labelmine.run.words import with_values
 
@@ -21,7 +21,7 @@ def begin() -> None:
         LabelmineError: Knobs that cannot be used, all together, see ``refuse_together``.
     """
     if on_monai_command_line():
-        say_error_last()
+        end_well()
     refuse_unknown_overrides()
     parser = running_parser()
     parser.set(with_values(parser.config))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 CONFIG_FILE = "config.yaml"
 SECONDS_FILE = "seconds.json"
+DAMAGED_FOLDER = "damaged"
 METRICS_FILE = "metrics.json"
 LOG_FILE = "run.log"
 ENCODER_FILE = "encoder.safetensors"
@@ -18,6 +19,7 @@ SPLIT_FILE = "split.json"
 QUARANTINE_FILE = "quarantine.csv"
 GATE_FILE = "gate.json"
 PIXELS_FILE = "pixel_calibration.json"
+GATE_TABLE = "gate.csv"
 FITTED_FOLDER = "fitted_teacher"
 FITTED_FILE = "fitted.json"
 LABELS_FOLDER = "labels"
@@ -42,3 +44,25 @@ SUPERVISED, MINED, MIXED = "supervised", "mined", "mixed"
 
 # Folders of short trainings, each on a part of the gold, are numbered.
 FOLD = "fold_{}"
+
+
+def decides(name: str) -> bool:
+    """Whether later stages were made from a file of a stage, so that it must come out the same if it is made again.
+
+    Example:
+        >>> decides("supervised/best.safetensors"), decides("labels/masks/a.png"), decides("metrics.json")
+        (True, True, False)
+    """
+    return name.endswith((".safetensors", ".png")) or name in (SPLIT_FILE, GATE_FILE)
+
+
+def made_with(name: str) -> str | None:
+    """Return the file of the same stage that must go, too, for a file to be made again; None: there is none.
+
+    Example:
+        >>> made_with("gate.csv"), made_with("fitted_teacher/fold_0.safetensors"), made_with("split.json")
+        ('gate.json', 'fitted_teacher/fitted.json', None)
+    """
+    if name == GATE_TABLE:
+        return GATE_FILE
+    return f"{FITTED_FOLDER}/{FITTED_FILE}" if name.startswith(f"{FITTED_FOLDER}/") else None

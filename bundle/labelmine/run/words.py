@@ -7,6 +7,16 @@ from typing import Any
 WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
+def literal(value: str) -> str:
+    """Keep MONAI from evaluating a text that begins with one of its signs, such as a folder's name.
+
+    Example:
+        >>> literal("images"), literal("$HOME/images")
+        ('images', "$'$HOME/images'")
+    """
+    return f"${value!r}" if value.startswith(("$", "@", "%")) else value
+
+
 def with_values(config: Any) -> Any:
     """Return a configuration whose words ``true``, ``false`` and ``null``, at any depth, are values.
 

@@ -140,9 +140,9 @@ def write_candidates(made: Made, folder: Path, classes: ClassMap) -> None:
     """Write a batch as ``images/<id>.png`` and ``masks/<id>.png``."""
     for row, name in enumerate(made.ids):
         if made.masks is not None:
-            write_whole(folder / "masks" / f"{name}.png", encode_png(classes.decode(made.masks[row])))
+            write_whole(folder / "masks" / f"{name}.png", encode_png(classes.decode(made.masks[row])), durable=False)
         pixels = (made.images[row].permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)
-        write_whole(folder / "images" / f"{name}.png", encode_png(pixels))
+        write_whole(folder / "images" / f"{name}.png", encode_png(pixels), durable=False)
 
 
 def _made(

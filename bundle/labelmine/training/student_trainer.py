@@ -110,7 +110,10 @@ def student_trainer(
         state["average"] = average[0]
     state |= {type(handler).__name__: handler for handler in handlers if hasattr(handler, "state_dict")}
     first = [MeanStatistics(network), *average, *handlers]
-    return equip(trainer, parts, validating, state, evaluator, first, shown=["val_dice"])
+    needed = [] if best.latest else [best.path]
+    equip(trainer, parts, validating, state, evaluator, first, shown=["val_dice"], needed=needed)
+    trainer.add_event_handler(Events.STARTED, best.restore)  # after the checkpoint was loaded
+    return trainer
 
 
 def _early_stopping(patience: int, trainer: Engine, evaluator: Engine) -> EarlyStopping:

@@ -75,6 +75,7 @@ def equip(
     first: Sequence[Any] = (),
     shown: Sequence[str] = (),
     explain: Callable[[Engine, BaseException], None] | None = None,
+    needed: Sequence[Path] = (),
 ) -> SupervisedTrainer:
     """Attach what every training needs, so that it goes on where a killed one stopped; return the trainer.
 
@@ -87,6 +88,7 @@ def equip(
         first: Handlers that come before all others.
         shown: Metrics that stand beside the loss while it trains.
         explain: Raises a clearer error in place of one that ended the training.
+        needed: See ``Resume``.
     """
     history = History(parts.folder / HISTORY_FILE, evaluator or trainer, parts.optimizer)
     kept = {"network": parts.network, "optimizer": parts.optimizer, "scheduler": parts.scheduler, "history": history}
@@ -101,7 +103,7 @@ def equip(
         history,
         *_tensorboard(parts.folder, evaluator),
         stage_progress,
-        Resume(parts.folder / CHECKPOINT_FILE, {**kept, **state}),
+        Resume(parts.folder / CHECKPOINT_FILE, {**kept, **state}, needed),
     ):
         handler.attach(trainer)
     return trainer

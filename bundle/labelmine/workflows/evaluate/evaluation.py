@@ -15,7 +15,6 @@ from labelmine.deployment import runtime_student
 from labelmine.errors import DataError
 from labelmine.evaluation import summarise, write_metrics, write_table
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
-from labelmine.labelers.fitted import fitted_labeler
 from labelmine.prediction import Predictor, compare
 from labelmine.report import ReportContext, write_report
 from labelmine.run.files import METRICS_FILE
@@ -39,7 +38,7 @@ class Evaluation:
         self.refine: PromptedLabeler | None = None
         if teacher is not None and task.knobs.masks_dir is None:
             refine = build_prompted_labeler(teacher, task.knobs, task.exclusive)
-            self.refine = fitted_labeler(refine, task.model_dir)
+            self.refine = task.fitted(refine)
         self.items = task.items
 
     def examine(self) -> None:

@@ -15,7 +15,6 @@ from labelmine.evaluation import write_metrics
 from labelmine.exchange import Algorithm
 from labelmine.handlers import MaskSaver, UncertaintySaver
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
-from labelmine.labelers.fitted import fitted_labeler
 from labelmine.prediction import check_forms, pixel_calibration_of, write_forms
 from labelmine.quality import DrawnBy, PixelCalibration
 from labelmine.run.files import METRICS_FILE, UNCERTAINTY_FOLDER
@@ -38,8 +37,10 @@ class Inference:
         """Load the student, so that a missing one is said before images are read."""
         self.task = task
         self.teacher = teacher
-        self.exclusive = task.exclusive
         check_forms(task.knobs, task.predictor.student.class_names)
+        self.labeler: PromptedLabeler | None = None  # refines what the student finds
+        if teacher is not None:
+            self.labeler = task.fitted(build_prompted_labeler(teacher, task.knobs, task.exclusive))
 
     @cached_property
     def store(self) -> LabelStore:
@@ -63,14 +64,6 @@ class Inference:
     def loader(self, dataset: Dataset) -> DataLoader:
         """Return batches of views."""
         return DataLoader(dataset, batch_size=self.task.knobs.batch_size)
-
-    @cached_property
-    def labeler(self) -> PromptedLabeler | None:
-        """Refines what the student finds."""
-        if self.teacher is None:
-            return None
-        labeler = build_prompted_labeler(self.teacher, self.task.knobs, self.exclusive)
-        return fitted_labeler(labeler, self.task.model_dir)
 
     def inferer(self) -> StudentInferer:
         """Return how the student is applied to a batch."""

@@ -11,7 +11,6 @@ from labelmine.evaluation import write_metrics
 from labelmine.exchange import Algorithm
 from labelmine.handlers import InFiles, PseudoLabeling
 from labelmine.labelers import Labeler, build_trusted_labeler
-from labelmine.labelers.fitted import fitted_labeler
 from labelmine.prediction import StudentTask, check_forms, write_forms
 from labelmine.prediction.task import StudentTaskKnobs
 from labelmine.run.files import GATE_FILE, LABELS_FOLDER, METRICS_FILE
@@ -46,9 +45,7 @@ class Labeling:
         self.task = task
         self.knobs = task.knobs
         check_forms(task.knobs, task.predictor.student.class_names)
-        self.labeler = labeler = fitted_labeler(labeler, task.model_dir)
-        if labeler.teacher is not None and labeler.teacher.decoder_sha256:
-            task.folder.depends_on(decoder_sha256=labeler.teacher.decoder_sha256)
+        self.labeler = labeler = task.fitted(labeler)
         verdict = task.model_dir / GATE_FILE
         if self.knobs.gate and not verdict.is_file():
             raise ConfigError(

@@ -124,7 +124,8 @@ def _overlay(kept: PromptSetting, sentence: str, images: ImageSet, student: pd.D
     ]
     choice = {} if kept.multimask is None else {"teacher::multimask": kept.multimask}
     knobs = yaml.safe_dump(kept.knobs() | choice, sort_keys=False, default_flow_style=None)
-    return "".join(f"# {line}\n" for line in header) + knobs
+    # Names come from folders and files of weights: a line's end in one would end the comment.
+    return "".join(f"# {' '.join(line.split())}\n" for line in header) + knobs
 
 
 def _warnings(teacher: Teacher, images: ImageSet, ids: set[str]) -> list[str]:

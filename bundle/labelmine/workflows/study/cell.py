@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-from labelmine.atomic import write_whole
+from labelmine.atomic import remove, write_whole
 from labelmine.data import ImageSet
 from labelmine.errors import DataError
 from labelmine.evaluation import write_metrics, write_table
@@ -193,4 +193,4 @@ def _clear(folder: Path) -> None:
         if path.name == "tensorboard":
             shutil.rmtree(path)
         elif path.name == "checkpoint.pt" and (path.parent.name != "supervised" or (folder / "mined").is_dir()):
-            path.unlink()
+            remove(path)

@@ -17,6 +17,7 @@ from labelmine.errors import ConfigError, LabelmineError
 from labelmine.evaluation import write_table
 from labelmine.run.files import ENCODER_FILE, GENERATOR_FILE
 from labelmine.run.folder import RunFolder
+from labelmine.run.words import literal
 from labelmine.studies.grid import PRETRAINING, SUPERVISED, Cell, Method, build_grid, read_methods, with_needs
 from labelmine.studies.runner import CellWork, run_cells
 from labelmine.workflows.study.cell import CELL_FILE, ERROR_FILE, CellJob, run_cell
@@ -188,17 +189,17 @@ class Study:
             **shared,
             **cell.method.knobs,
             **self.images.reading,
-            "mask_pattern": self.images.mask_pattern,
-            "dataset_dir": self.images.source,
-            "split_file": str(self.images.split_file(cell.fraction, cell.seed)),
+            "mask_pattern": literal(self.images.mask_pattern) if self.images.mask_pattern else None,
+            "dataset_dir": literal(self.images.source),
+            "split_file": literal(str(self.images.split_file(cell.fraction, cell.seed))),
             "seed": cell.seed,
             "device": self.given.device,
-            "output_dir": str(self.folder(cell)),
-            "embedding_cache": str(self.run.path / CACHE_FOLDER),
-            "pretrained": str(self.folder(encoder) / ENCODER_FILE) if encoder else None,
+            "output_dir": literal(str(self.folder(cell))),
+            "embedding_cache": literal(str(self.run.path / CACHE_FOLDER)),
+            "pretrained": literal(str(self.folder(encoder) / ENCODER_FILE)) if encoder else None,
         }
         if maker := self._maker(cell):
-            knobs["generator_file"] = str(maker / "generator" / GENERATOR_FILE)
+            knobs["generator_file"] = literal(str(maker / "generator" / GENERATOR_FILE))
         known = _declared(files)
         return {key: value for key, value in knobs.items() if value is not None and key in known}
 
