@@ -159,6 +159,18 @@ def test_a_part_that_is_no_dicom(server: Answers, ct_series: list[Path], tmp_pat
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_uids_that_break_the_standard_are_asked_for(server: Answers, ct_series: list[Path], tmp_path: Path) -> None:
+    image = pydicom.dcmread(ct_series[0])
+    with pydicom.config.disable_value_validation():
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "1.2.007.1."
+        image.save_as(tmp_path / "odd.dcm")
+    server.will(*found(tmp_path / "odd.dcm"), says(200, *parts(tmp_path / "odd.dcm")))
+    (path,) = fetch_study(pacs_at(server), STUDY, tmp_path / "fetched")
+    assert pydicom.dcmread(path).pixel_array.shape == (128, 128)
+    server.will(says(200, [row(SOPInstanceUID="1.2.007.1.")]))
+    assert store_files(pacs_at(server), [path]) == Stored(stored=0, present=1)
+
+
 def test_another_image_than_was_asked_for(server: Answers, ct_series: list[Path], tmp_path: Path) -> None:
     server.will(*found(ct_series[0]), says(200, *parts(ct_series[1])))
     with pytest.raises(PacsError, match="another image than was asked for"):
