@@ -138,10 +138,10 @@ def test_odd_values_of_a_patient_are_not_warned_of(
 ) -> None:
     image = pydicom.dcmread(ct_series[0])
     with pydicom.config.disable_value_validation():
-        image.PatientID = "Anna" * 30
+        image.PatientBirthDate = "Anna"
         image.save_as(tmp_path / "odd.dcm")
     answers = found(tmp_path / "odd.dcm")
-    odd = {**row(SOPInstanceUID=uid_of(ct_series[0])), "00100020": {"vr": "LO", "Value": ["Anna" * 30]}}
+    odd = {**row(SOPInstanceUID=uid_of(ct_series[0])), "00100030": {"vr": "DA", "Value": ["Anna"]}}
     answers[2] = says(200, [odd])
     server.will(*answers, says(200, *parts(tmp_path / "odd.dcm")))
     (path,) = fetch_study(pacs_at(server), STUDY, tmp_path / "fetched")
