@@ -37,12 +37,12 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def ct_series(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three slices of one series, of a patient with a name."""
-    folder, series = tmp_path_factory.mktemp("ct"), generate_uid()
+    folder, study, series = tmp_path_factory.mktemp("ct"), generate_uid(), generate_uid()
     for number in range(3):
         dataset = pydicom.dcmread(dicom_file("CT_small.dcm"))
         dataset.PatientName, dataset.PatientID = "Musterfrau^Anna", "4711-secret"
-        dataset.StudyInstanceUID = f"{series}.1"[:64]
-        dataset.SeriesInstanceUID, dataset.InstanceNumber = series, number + 1
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
+        dataset.InstanceNumber = number + 1
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         dataset.ImagePositionPatient = [*dataset.ImagePositionPatient[:2], -77.2 + 5 * number]
         dataset.save_as(folder / f"{number}.dcm")

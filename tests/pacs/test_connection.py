@@ -138,10 +138,10 @@ def test_odd_values_of_a_patient_are_not_warned_of(
 ) -> None:
     image = pydicom.dcmread(ct_series[0])
     with pydicom.config.disable_value_validation():
-        image.PatientID = "Anna" * 30
+        image.PatientBirthDate = "Anna"
         image.save_as(tmp_path / "odd.dcm")
     answers = found(tmp_path / "odd.dcm")
-    odd = {**row(SOPInstanceUID=uid_of(ct_series[0])), "00100020": {"vr": "LO", "Value": ["Anna" * 30]}}
+    odd = {**row(SOPInstanceUID=uid_of(ct_series[0])), "00100030": {"vr": "DA", "Value": ["Anna"]}}
     answers[2] = says(200, [odd])
     server.will(*answers, says(200, *parts(tmp_path / "odd.dcm")))
     (path,) = fetch_study(pacs_at(server), STUDY, tmp_path / "fetched")
@@ -157,6 +157,18 @@ def test_a_part_that_is_no_dicom(server: Answers, ct_series: list[Path], tmp_pat
     with pytest.raises(PacsError):
         fetch_study(pacs_at(server), STUDY, tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_uids_that_break_the_standard_are_asked_for(server: Answers, ct_series: list[Path], tmp_path: Path) -> None:
+    image = pydicom.dcmread(ct_series[0])
+    with pydicom.config.disable_value_validation():
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "1.2.007.1."
+        image.save_as(tmp_path / "odd.dcm")
+    server.will(*found(tmp_path / "odd.dcm"), says(200, *parts(tmp_path / "odd.dcm")))
+    (path,) = fetch_study(pacs_at(server), STUDY, tmp_path / "fetched")
+    assert pydicom.dcmread(path).pixel_array.shape == (128, 128)
+    server.will(says(200, [row(SOPInstanceUID="1.2.007.1.")]))
+    assert store_files(pacs_at(server), [path]) == Stored(stored=0, present=1)
 
 
 def test_another_image_than_was_asked_for(server: Answers, ct_series: list[Path], tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ class Pacs:
             session=session,
             callback=_refuse_half,
             timeout=seconds,
+            permissive_uid=True,  # UIDs with leading zeros and the like are out there, and what the PACS gave it takes
             chunk_size=1 << 31,  # bodies in one piece, with their length: not every gateway takes chunks
         )
         self.client.set_http_retry_params(retry=False)
