@@ -52,7 +52,10 @@ def test_an_earlier_export_in_the_form_is_replaced_and_nothing_else(
     (out / "images" / "old.png").touch()
     (out / ".exporting" / "content").mkdir(parents=True)  # as a kill leaves it
     (out / ".exporting" / "content" / "half.png").touch()
+    (out / "notes.txt").write_text("mine")
     run_config("export", form="csv", **knobs)
+    assert (out / "notes.txt").read_text() == "mine"
+    (out / "notes.txt").unlink()
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == first
     with refused(ConfigError, "out holds an export in the form csv; give a new folder, or empty this one"):
         run_config("export", form="datalist", **knobs)

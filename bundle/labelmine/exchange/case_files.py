@@ -52,11 +52,15 @@ def cases_of(labels: LabelSet, volumes: bool) -> list[Case]:
     Args:
         labels: The set.
         volumes: Whether slices of a NIfTI file become one volume; else each is a picture of its own.
+
+    Raises:
+        DataError: Two images, or slices of two volumes, that would have one name.
     """
+    names = labels.names
     found: dict[tuple[str, str], list[LabelledImage]] = {}
     for image in labels.images:
         is_slice = volumes and is_nifti(image)
-        name = flat_name(volume_id(image.item)) if is_slice else labels.names[image.id]
+        name = flat_name(volume_id(image.item)) if is_slice else names[image.id]
         found.setdefault((name, NIFTI if is_slice else PNG), []).append(image)
     return [Case(name, images, suffix) for (name, suffix), images in found.items()]
 
@@ -67,13 +71,14 @@ def is_nifti(image: LabelledImage) -> bool:
 
 
 def write_image(case: Case, labels: LabelSet, stem: Path, colour: bool | None = None) -> Path:
-    """Write the image of a case, or link to it, as the set says; a link to a picture keeps its own suffix.
+    """Write the image of a case, or link to it, as the set says.
 
     Args:
         case: The case.
         labels: Its set.
         stem: Path of the file, without suffix.
-        colour: Whether a picture has three channels; None: as its pixels say.
+        colour: Whether the program that reads a picture counts on three channels, or on one, and on PNG; None: any will
+            do, and a link keeps its own suffix.
 
     Returns:
         The file.
@@ -89,37 +94,50 @@ def write_image(case: Case, labels: LabelSet, stem: Path, colour: bool | None = 
     pixels = labels.read_pixels(case.images[0])
     if colour and pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=-1)
-    if labels.image_files == "link" and _holds(source, pixels):
+    if labels.image_files == "link" and _holds(source, pixels, exactly=colour is not None):
         return _linked(stem.with_name(stem.name + source.suffix.lower()), source)
     write_whole(path, encode_png(pixels))
     return path
 
 
-def write_label(case: Case, labels: LabelSet, stem: Path, ignore: int = 0) -> tuple[Path, int]:
+@dataclass
+class WrittenLabel:
+    """A label in a file.
+
+    Attributes:
+        path: The file.
+        abstaining: Pixels that abstain, slices of a volume without a label among them.
+        overlapping: Pixels of several classes, of which the last one was written.
+    """
+
+    path: Path
+    abstaining: int = 0
+    overlapping: int = 0
+
+
+def write_label(case: Case, labels: LabelSet, stem: Path, ignore: int | None = None) -> WrittenLabel:
     """Write the label of a case.
 
     Args:
         case: The case.
         labels: Its set.
         stem: Path of the file, without suffix.
-        ignore: Value of pixels that abstain, and of slices of a volume without a label.
-
-    Returns:
-        The file, and how many pixels abstain.
+        ignore: Value of pixels that abstain, and of slices without a label; None: pixels as drawn, slices 0.
     """
-    abstaining = 0
+    written = WrittenLabel(stem.with_name(stem.name + case.suffix))
 
     def values(image: LabelledImage) -> NDArray[np.uint8]:
-        nonlocal abstaining
         mask, weight = labels.read_label(image)
         numbers = np.arange(1, len(mask) + 1, dtype=np.uint8)[:, None, None]
-        abstaining += int((weight == 0).sum())
-        return np.where(weight > 0, (mask * numbers).max(axis=0), ignore).astype(np.uint8)
+        written.abstaining += int((weight == 0).sum())
+        written.overlapping += int((mask.sum(axis=0) > 1).sum())
+        drawn = (mask * numbers).max(axis=0)
+        return drawn if ignore is None else np.where(weight > 0, drawn, ignore).astype(np.uint8)
 
-    path = stem.with_name(stem.name + case.suffix)
-    content, left = _encoded(case, labels, values, ignore)
-    write_whole(path, content)
-    return path, abstaining + left
+    content, left = _encoded(case, labels, values, ignore or 0)
+    written.abstaining += left
+    write_whole(written.path, content)
+    return written
 
 
 def write_weight(case: Case, labels: LabelSet, stem: Path) -> Path | None:
@@ -159,8 +177,8 @@ def _encoded(
 def _plain_values(volume: Any) -> NDArray[Any]:
     """Values of a NIfTI image in a type that every reader has."""
     values = np.asanyarray(volume.dataobj)
-    narrower = {"float64": np.float32, "int64": np.int32, "uint64": np.uint32}
-    return values.astype(narrower.get(values.dtype.name, values.dtype))
+    narrower: dict[str, Any] = {"float64": np.float32, "int64": np.int32, "uint64": np.uint32}
+    return np.asarray(values, dtype=narrower.get(values.dtype.name, values.dtype))
 
 
 def _linked(path: Path, source: Path) -> Path:
@@ -169,15 +187,15 @@ def _linked(path: Path, source: Path) -> Path:
     return path
 
 
-def _holds(source: Path, pixels: NDArray[np.uint8]) -> bool:
-    """Whether a file, read by any program, gives these pixels."""
+def _holds(source: Path, pixels: NDArray[np.uint8], exactly: bool) -> bool:
+    """Whether a file, read by any program, gives these pixels; ``exactly``: as PNG, and as many channels."""
     try:
         with Image.open(source) as picture:
-            return picture.mode in ("L", "RGB") and _equal(np.asarray(picture), pixels)
+            if picture.mode not in ("L", "RGB") or (exactly and picture.format != "PNG"):
+                return False
+            stored = np.asarray(picture)
     except OSError:  # DICOM, NIfTI, and what Pillow cannot read
         return False
-
-
-def _equal(stored: NDArray[Any], pixels: NDArray[np.uint8]) -> bool:
-    grey = stored.ndim == 3 and pixels.ndim == 2
-    return stored.shape[:2] == pixels.shape[:2] and bool((stored == (pixels[..., None] if grey else pixels)).all())
+    if not exactly and stored.ndim == 3 and pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=-1)
+    return np.array_equal(stored, pixels)

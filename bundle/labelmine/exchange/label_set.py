@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labelmine.data.classes import ClassMap
 from labelmine.data.duplicates import Pair
 from labelmine.data.intensities import Window
-from labelmine.data.items import Item
+from labelmine.data.items import Item, volume_id
 from labelmine.data.label_store import LabelStore
 from labelmine.data.loading import read_label
 from labelmine.data.reading import read_image
@@ -119,9 +119,10 @@ class LabelSet:
 
     @cached_property
     def groups(self) -> dict[str, str]:
-        """Group of each image by its id, named after its first image: its own name may be a patient's number."""
+        """Group of each image by its id, named after its first file: its own name may be a patient's number."""
         first: dict[str, str] = {}
-        return {image.id: first.setdefault(image.item["group"], self.names[image.id]) for image in self.images}
+        files = {image.id: flat_name(volume_id(image.item)) for image in self.images}
+        return {image.id: first.setdefault(image.item["group"], files[image.id]) for image in self.images}
 
     def facts(self, image: LabelledImage) -> dict[str, Any]:
         """Return what is said of an image in every form."""

@@ -60,7 +60,7 @@ def _entries(labels: LabelSet, folder: Path) -> list[dict[str, Any]]:
 def _entry(case: Case, labels: LabelSet, folder: Path) -> dict[str, Any]:
     files = {
         "image": write_image(case, labels, folder / "images" / case.name),
-        "label": write_label(case, labels, folder / "labels" / case.name)[0],
+        "label": write_label(case, labels, folder / "labels" / case.name).path,
         "weight": write_weight(case, labels, folder / "weights" / case.name),
     }
     named = {key: path.relative_to(folder).as_posix() for key, path in files.items() if path is not None}

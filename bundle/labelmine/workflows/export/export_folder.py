@@ -17,6 +17,8 @@ from labelmine.run.lock import lock_folder
 
 #: Where an export grows; one that was killed leaves it behind, and the next begins anew there.
 DRAFT = ".exporting"
+#: In it: names that are about to take their place.
+MOVED = "moved.json"
 
 
 class ExportFolder:
@@ -50,12 +52,18 @@ class ExportFolder:
 
         Args:
             record: For ``export.json``; names of what was written are added, so that a later export can replace it.
+
+        Raises:
+            ConfigError: A file that is no export's is in the way.
         """
-        for name in self._earlier().get("files", []):
+        names, own = sorted(path.name for path in self.content.iterdir()), self._own()
+        in_the_way = [name for name in names if name not in own and (self.path / name).exists()]
+        if in_the_way:
+            raise ConfigError(f"output_dir: {self.path.name}/{in_the_way[0]} is no export's; give a new folder")
+        write_whole(self.draft / MOVED, json.dumps(sorted({*names, *own})).encode())
+        for name in (EXPORT_FILE, *own):
             _remove(self.path / name)
-        names = sorted(path.name for path in self.content.iterdir())
         for name in names:
-            _remove(self.path / name)
             os.replace(self.content / name, self.path / name)
         told = {"form": self.form, **record, "files": names}
         write_whole(self.path / EXPORT_FILE, json.dumps(told, indent=1, ensure_ascii=False).encode())
@@ -65,21 +73,26 @@ class ExportFolder:
     def _refuse_others(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"output_dir: {self.path.name} is a file; give a folder")
-        others = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
-        if not others or DRAFT in others:
-            return
-        earlier = self._earlier().get("form")
-        if earlier != self.form:
-            what = f"an export in the form {earlier}" if earlier else f"other files ({', '.join(others[:3])})"
+        others = sorted({path.name for path in self.path.iterdir()} - {DRAFT}) if self.path.is_dir() else []
+        if others and not self._own():
+            form = _read(self.path / EXPORT_FILE, {}).get("form")
+            what = f"an export in the form {form}" if form else f"other files ({', '.join(others[:3])})"
             raise ConfigError(f"output_dir: {self.path.name} holds {what}; give a new folder, or empty this one")
 
-    def _earlier(self) -> dict[str, Any]:
-        path = self.path / EXPORT_FILE
-        try:
-            content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except ValueError:
-            return {}
-        return content if isinstance(content, dict) else {}
+    def _own(self) -> set[str]:
+        """Names in the folder that an export in this form wrote, or was writing when it was killed."""
+        earlier = _read(self.path / EXPORT_FILE, {})
+        written = earlier.get("files", []) if earlier.get("form") == self.form else []
+        return {*written, *_read(self.draft / MOVED, [])}
+
+
+def _read(path: Path, default: Any) -> Any:
+    """Content of a JSON file; the default where there is none, or one of another kind."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
+    except ValueError:
+        return default
+    return content if isinstance(content, type(default)) else default
 
 
 def _remove(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -54,6 +55,9 @@ class Exporting:
         self.run = student_folder(knobs.model_dir)
         if not self.run.is_dir():
             raise ConfigError(f"model_dir: expected the output folder of a run, found no folder {self.run.name}")
+        name = Path(knobs.output_dir).expanduser().absolute().name
+        if not re.fullmatch(self.form.folder_name or ".*", name):
+            raise ConfigError(f"output_dir: {self.form.name}: {self.form.purpose}. Got a folder named {name!r}")
         self.write = self.form.load()
         self.folder = ExportFolder(knobs.output_dir, self.form.name)
 

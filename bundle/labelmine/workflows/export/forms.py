@@ -25,12 +25,14 @@ class Form:
             bundle's ``models/``, where no run is named).
         writer: ``module:function``, called as ``function(labels, folder)`` or ``function(run, folder, knobs)``: the
             folder is empty, the knobs are ``ExportKnobs``; it returns figures for ``export.json``.
+        folder_name: Regular expression that the name of the output folder has to match; empty: any will do.
     """
 
     name: str
     purpose: str
     takes: Literal["labels", "run"]
     writer: str
+    folder_name: str = ""
 
     def load(self) -> Callable[..., dict[str, Any]]:
         """Return the function that writes it."""
@@ -39,11 +41,25 @@ class Form:
         return found
 
 
-_LISTED = "labelmine.exchange.listed_files"
+_IN = "labelmine.exchange"
 _STUDENT = "labelmine.workflows.export.student_forms"
 FORMS = (
-    Form("datalist", "datalist.json of MONAI, with images and labels", "labels", f"{_LISTED}:write_datalist"),
-    Form("csv", "dataset.csv, a table with images and labels", "labels", f"{_LISTED}:write_table"),
+    Form(
+        "nnunet",
+        "raw data set of nnU-Net v2, with folds by group and an ignore label; FOLDER is DatasetNNN_Name",
+        "labels",
+        f"{_IN}.nnunet:write_nnunet",
+        folder_name=r"Dataset\d{3}_.+",
+    ),
+    Form(
+        "coco",
+        "COCO instances, masks as run lengths (pycocotools, Detectron2)",
+        "labels",
+        f"{_IN}.coco:write_coco",
+    ),
+    Form("yolo", "YOLO segmentation: data.yaml and polygons (Ultralytics)", "labels", f"{_IN}.yolo:write_yolo"),
+    Form("datalist", "datalist.json of MONAI, with images and labels", "labels", f"{_IN}.listed_files:write_datalist"),
+    Form("csv", "dataset.csv, a table with images and labels", "labels", f"{_IN}.listed_files:write_table"),
     Form("onnx", "model.onnx, the student for whole images in 0..255 (--int8)", "run", f"{_STUDENT}:write_onnx"),
     Form("openvino", "model.xml and model.bin, the same for OpenVINO", "run", f"{_STUDENT}:write_openvino"),
     Form("torchscript", "model.ts, the network alone, for MONAI", "run", f"{_STUDENT}:write_torchscript"),

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from labelmine.data import ImageSet, Item, LabelStore, find_images
+from labelmine.data import ImageSet, Item, LabelStore, Pair, find_images
 from labelmine.data.image_set import CORRECTIONS_FOLDER
 from labelmine.data.label_store import CLASSES_NAME
 from labelmine.data.split_file import adopt_split
@@ -67,7 +67,8 @@ def _source(run: Path, settings: dict[str, Any], dataset_dir: str | None) -> Pat
 
 
 def _labels_of(run: Path, images: ImageSet, store: LabelStore | None) -> LabelSet:
-    items, pairs = images.items, []
+    items: list[Item] = images.items
+    pairs: list[Pair] = []
     if (run / SPLIT_FILE).is_file():
         items, pairs = adopt_split(run / SPLIT_FILE, images.items)
     left_out = Counter({"set aside, see quarantine.csv of the run": images.summary["n_quarantined"]})
