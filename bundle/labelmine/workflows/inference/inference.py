@@ -10,7 +10,6 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import Compose
 
 from labelmine.data import Item, LabelStore, LoadItem
-from labelmine.deployment import runtime_student
 from labelmine.evaluation import write_metrics
 from labelmine.handlers import MaskSaver
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
@@ -79,8 +78,7 @@ class Inference:
     def inferer(self) -> StudentInferer:
         """Return how the student is applied to a batch."""
         task = self.task
-        runtime = runtime_student(task.knobs.runtime, task.predictor.student, task.model_dir, task.folder.path)
-        return StudentInferer(task.view_size, self.labeler, task.knobs.tta, runtime)
+        return StudentInferer(task.view_size, self.labeler, task.knobs.tta, task.runtime(task.knobs.runtime))
 
     def saver(self) -> MaskSaver:
         """Return the handler that writes masks and manifest."""
