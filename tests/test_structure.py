@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "labelers": "data networks prompts quality run teachers transforms",
     "handlers": "data labelers networks quality transforms",
     "training": "data exchange handlers losses networks pretrain run teachers transforms",
-    "prediction": "data evaluation exchange labelers networks quality report run training transforms",
+    "prediction": "data deployment evaluation exchange labelers networks quality report run training transforms",
     "review": "data exchange labelers prediction prompts quality run teachers",
     "workflows": (
         "data deployment evaluation exchange handlers labelers losses networks pacs prediction pretrain prompts "

@@ -51,7 +51,7 @@ def test_a_mined_student(run: Path, tmp_path: Path) -> None:
     assert config["student_sha256"] == sha256_of(tmp_path / "hub" / "model.safetensors")
     told = card.data.to_dict()
     assert told["license"] == "other"
-    assert told["license_name"] == "research use only"
+    assert told["license_name"] == "research-use-only"
     assert told["pipeline_tag"] == "image-segmentation"
     result = told["model-index"][0]["results"][0]
     assert result["dataset"]["name"] == "polyps"

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from labelmine.deployment import open_onnx, open_openvino
 from labelmine.deployment.whole_image import around
 from labelmine.networks import probabilities
-from labelmine.transforms import StudentView, to_original
+from labelmine.transforms import StudentView, to_original, view_extent
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -24,7 +24,7 @@ pytest.importorskip("openvino")
 OPEN = {"onnx": open_onnx, "openvino": open_openvino}
 CLASSES = ((1, False), (3, False), (2, True))
 #: On such sizes half a row is to be rounded: 95 * 192 / 640 = 28.5.
-HALVES = [(95, 640), (640, 125), (64, 3), (3, 128), (896, 21), (333, 2)]
+HALVES = [(95, 640), (640, 125), (64, 3), (3, 128), (896, 21), (384, 5)]
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,14 @@ def image_of(height: int, width: int) -> np.ndarray:
 
 @given(
     height=st.integers(1, 300),
-    width=st.integers(2, 300),  # of an image one pixel wide torch 2.15's antialiased resizing repeats the first row
+    width=st.integers(1, 300),
     kind=st.sampled_from(CLASSES),
     name=st.sampled_from(sorted(OPEN)),
 )
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_any_size(answers: Any, height: int, width: int, kind: tuple[int, bool], name: str) -> None:
+    # Where the result is one pixel wide, torch 2.15's antialiased resizing repeats its first row.
+    assume(view_extent((height, width), 64)[1] > 1)
     image = image_of(height, width)
     found = answers[(name, 64, *kind)](image[None])[0]
     np.testing.assert_allclose(found, expected(image, 64, *kind), atol=2e-4)

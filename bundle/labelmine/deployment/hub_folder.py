@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,8 @@ def _results(dataset: str, scores: dict[str, Any]) -> list[EvalResult]:
 
 
 def _licence(licence: str) -> dict[str, Any]:
-    known = licence.lower() in _KNOWN_LICENCES
-    return {"license": licence.lower()} if known else {"license": "other", "license_name": licence}
+    name = re.sub(r"[^a-z0-9.]+", "-", licence.lower()).strip("-")
+    return {"license": name} if name in _KNOWN_LICENCES else {"license": "other", "license_name": name}
 
 
 def _card(template: str, data: ModelCardData, **told: Any) -> str:

@@ -108,16 +108,16 @@ RUNTIMES: Mapping[str, tuple[str, Callable[[Path], Opened]]] = MappingProxyType(
 )
 
 
-def runtime_student(name: str, student: Student, model_dir: Path, output_dir: Path) -> RuntimeStudent | None:
-    """Return a student as the program of that name runs it; None for ``torch``.
+def runtime_student(name: str, student: Student, model_dir: Path, output_dir: Path) -> RuntimeStudent:
+    """Return a student as the program of that name runs it.
 
     Args:
-        name: ``torch`` or one of `RUNTIMES`.
+        name: One of `RUNTIMES`.
         student: Torch's student.
         model_dir: Folder that it came from.
         output_dir: Folder of this run; see ``found_or_written``.
     """
-    return None if name == "torch" else RuntimeStudent(student, found_or_written(name, model_dir, output_dir).answer)
+    return RuntimeStudent(student, found_or_written(name, model_dir, output_dir).answer)
 
 
 def found_or_written(name: str, model_dir: Path, output_dir: Path) -> Opened:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from monai.data import DataLoader
 
 from labelmine.data import ImageSet, Item, find_images
+from labelmine.deployment import RuntimeStudent, runtime_student
 from labelmine.labelers.fitted import AnyLabeler, fitted_labeler
 from labelmine.networks import Student
 from labelmine.prediction.predictor import Predictor
@@ -75,6 +76,13 @@ class StudentTask(Generic[K]):
     def predictor(self) -> Predictor:
         """The student."""
         return Predictor.load(self.model_dir / MODEL_FILE, self.knobs.device, self.knobs.tta)
+
+    def runtime(self, name: str) -> RuntimeStudent | None:
+        """Return the student as another program runs it, see ``runtime_student``; None for ``torch``."""
+        if name == "torch":
+            return None
+        # The folder first, as it refuses what is not this run's: a file may be written into it.
+        return runtime_student(name, self.predictor.student, self.model_dir, self.folder.path)
 
     @cached_property
     def images(self) -> ImageSet:

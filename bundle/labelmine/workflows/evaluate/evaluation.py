@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from labelmine.data import Item, MaskFolder, read_label
 from labelmine.data.masks_elsewhere import classes_elsewhere
-from labelmine.deployment import runtime_student
 from labelmine.errors import DataError
 from labelmine.evaluation import summarise, write_metrics, write_table
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
@@ -64,8 +63,7 @@ class Evaluation:
 
     def _predicted(self) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
         task, student = self.task, self.task.predictor.student
-        runtime = runtime_student(task.knobs.runtime, student, task.model_dir, task.folder.path)
-        predictor = Predictor(student, task.view_size, self.refine, task.knobs.tta, runtime)
+        predictor = Predictor(student, task.view_size, self.refine, task.knobs.tta, task.runtime(task.knobs.runtime))
         return predictor.masks(self.items, task.images, desc="evaluate")
 
     def _stored(self) -> Iterator[tuple[Item, NDArray[np.bool_]]]:

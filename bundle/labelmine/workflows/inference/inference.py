@@ -10,7 +10,6 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import Compose
 
 from labelmine.data import Item, LabelStore, LoadItem
-from labelmine.deployment import runtime_student
 from labelmine.evaluation import write_metrics
 from labelmine.exchange import Algorithm
 from labelmine.handlers import MaskSaver, UncertaintySaver
@@ -72,7 +71,7 @@ class Inference:
     @cached_property
     def _inferer(self) -> StudentInferer:
         task, knobs = self.task, self.task.knobs
-        runtime = runtime_student(knobs.runtime, task.predictor.student, task.model_dir, task.folder.path)
+        runtime = task.runtime(knobs.runtime)
         return StudentInferer(
             task.view_size, self.labeler, knobs.tta, knobs.batch_size, runtime, remember=knobs.uncertainty
         )
