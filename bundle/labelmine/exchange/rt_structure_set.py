@@ -87,6 +87,7 @@ class StructureSetForm(DicomForm):
         head.Manufacturer, head.ManufacturerModelName = "labelmine", self.algorithm.name
         head.SoftwareVersions, head.DeviceSerialNumber = __version__, self.algorithm.weights
         head.StructureSetLabel, head.ApprovalStatus = "LABELMINE", "UNAPPROVED"
+        head.StructureSetDescription = f"by {self.algorithm.name}; for research use"
         head.InstanceCreationDate = head.StructureSetDate = now.strftime("%Y%m%d")
         head.InstanceCreationTime = head.StructureSetTime = now.strftime("%H%M%S")
         self.identity.declare(head)

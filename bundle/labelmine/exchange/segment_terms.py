@@ -15,7 +15,7 @@ _ABNORMAL: Term = ("49755003", "SCT", "Morphologically Abnormal Structure")
 _ANATOMY: Term = ("91723000", "SCT", "Anatomical Structure")
 #: Categories (CID 7150) and types of classes that are called so, in SNOMED CT as PS3.16 lists them.
 _KNOWN: dict[str, tuple[Term, Term]] = {
-    **dict.fromkeys(("lesion", "lesions"), (_ABNORMAL, ("52988006", "SCT", "Lesion"))),
+    **dict.fromkeys(("lesion", "lesions", "polyp"), (_ABNORMAL, ("52988006", "SCT", "Lesion"))),
     **dict.fromkeys(("tumor", "tumour", "neoplasm"), (_ABNORMAL, ("108369006", "SCT", "Neoplasm"))),
     "mass": (_ABNORMAL, ("4147007", "SCT", "Mass")),
     "nodule": (_ABNORMAL, ("27925004", "SCT", "Nodule")),
