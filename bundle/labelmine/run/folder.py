@@ -39,8 +39,8 @@ class RunFolder:
     """Where a workflow writes; a later run with the same settings goes on there.
 
     It is locked as long as the process lives. Of several ranks (see ``labelmine.ranks``) only the first locks and
-    writes. What labelmine says while the object lives stands in ``run.log`` too, of a resumed run below what was said
-    before.
+    writes. What labelmine says while the object lives, as far as its logger's level lets it, stands in ``run.log`` too,
+    of a resumed run below what was said before.
 
     Args:
         folder: The workflow's ``output_dir``; made where missing.
@@ -133,10 +133,7 @@ class RunFolder:
 def _begin_log(path: Path) -> logging.Handler:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    ours = logging.getLogger("labelmine")
-    ours.addHandler(handler)
-    if not ours.isEnabledFor(logging.INFO):
-        ours.setLevel(logging.INFO)
+    logging.getLogger("labelmine").addHandler(handler)
     return handler
 
 
