@@ -117,7 +117,8 @@ def test_times_of_interrupted_runs_add_up(tmp_path: Path, monkeypatch: pytest.Mo
     assert run.seconds == RunFolder(tmp_path, {}, "mine").seconds == {"train": 5.5}
 
 
-def test_what_is_said_stands_in_the_folder_s_log(tmp_path: Path) -> None:
+def test_what_is_said_stands_in_the_folder_s_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "labelmine")
     ours = logging.getLogger("labelmine")
     before = list(ours.handlers)
     for said in ("first", "resumed"):

@@ -42,7 +42,8 @@ def module_of(network: nn.Module, layer: str) -> nn.Module:
     if layer not in modules:
         known = ", ".join(name for name in modules if name and name.count(".") < 2)
         raise ConfigError(f"layer: the network has no module '{layer}'. Among others it has: {known[:400]}")
-    return modules[layer]
+    found: nn.Module = modules[layer]
+    return found
 
 
 @contextmanager

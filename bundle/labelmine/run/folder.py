@@ -42,8 +42,8 @@ class RunFolder:
 
     It is locked as long as the process lives. Of several ranks (see ``labelmine.ranks``) only the first locks and
     writes. Files that are not as they were written (see ``RunRecord``) go into ``damaged/`` when the folder is taken
-    up, so that stages, which make what is not there, make them again. What labelmine says while the object lives
-    stands in ``run.log`` too, of a resumed run below what was said before.
+    up, so that stages, which make what is not there, make them again. What labelmine says while the object lives, as
+    far as its logger's level lets it, stands in ``run.log`` too, of a resumed run below what was said before.
 
     Args:
         folder: The workflow's ``output_dir``; made where missing.
@@ -178,10 +178,7 @@ class RunFolder:
 def _begin_log(path: Path) -> logging.Handler:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    ours = logging.getLogger("labelmine")
-    ours.addHandler(handler)
-    if not ours.isEnabledFor(logging.INFO):
-        ours.setLevel(logging.INFO)
+    logging.getLogger("labelmine").addHandler(handler)
     return handler
 
 

@@ -62,8 +62,9 @@ class StudentInferer(Inferer):  # type: ignore[misc]  # MONAI is untyped
         Files (B, N, 3, S, S) of N slices, as ``ViewsOfFiled`` reads them, get (B, N, K, S, S).
         """
         if inputs.ndim == 5:
-            parts = inputs.flatten(0, 1).split(self.batch_size)
-            return torch.cat([self(part, network) for part in parts]).unflatten(0, inputs.shape[:2])
+            parts = torch.split(inputs.flatten(0, 1), self.batch_size)
+            answers = torch.cat([self(part, network) for part in parts])
+            return answers.reshape(*inputs.shape[:2], *answers.shape[1:])
         predictor = Predictor(network, self.image_size, self.refine, self.tta, self.runtime)
         if self.remember:
             predictor.network = self._looks = RememberedLooks(self.runtime or network, self.tta)
