@@ -159,6 +159,7 @@ def forbidden(place: Place) -> Row:
         lines = [line for line in ended.said.splitlines() if "Error" in line or "Traceback" in line]
         row.note(f"--output_dir {name[:20]!r}", "" if ended.status and lines == [ended.last] else ended.said[-300:])
     for name in [str(cache), str(_fifo(place.folder / "fifo")), str(_zip(place.folder / "a.zip")), "x" * 300, "a\0b"]:
+        shutil.rmtree(output, ignore_errors=True)  # else its settings would be refused first
         ended = ended_run(place, ["label", name, *place.arguments("label", output)[2:]])
         lines = [line for line in ended.said.splitlines() if "Error" in line or "Traceback" in line]
         row.note(f"DIR {name[-20:]!r}", "" if ended.status and lines == [ended.last] else ended.said[-300:])

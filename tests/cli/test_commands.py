@@ -98,7 +98,7 @@ def test_help_of_all_lists_the_verbs_in_order(labelmine: Command) -> None:
         (["mine", "--dataset-dir", "DIR"], ["mine"], {"dataset_dir": "DIR"}),
         (["mine", "--dataset_dir=DIR"], ["mine"], {"dataset_dir": "DIR"}),
         (["mine", "--dataset_dir", "null"], ["mine"], {"dataset_dir": None}),
-        (["mine", "@home"], ["mine"], {"dataset_dir": "$'@home'"}),
+        (["mine", "@home"], ["mine"], {"dataset_dir": r"$'\x40home'"}),
         (["mine", "--gate", "false", "--learning-rate", "1e-4"], ["mine"], {"gate": False, "learning_rate": 1e-4}),
         (["mine", "--classes", "{liver: 1}", "--window", "[40,400]"], ["mine"],
          {"classes": {"liver": 1}, "window": [40, 400]}),

@@ -14,7 +14,8 @@ def literal(value: str) -> str:
         >>> literal("images"), literal("$HOME/images")
         ('images', "$'$HOME/images'")
     """
-    return f"${value!r}" if value.startswith(("$", "@", "%")) else value
+    # Within an expression MONAI replaces references wherever they stand, in texts too.
+    return "$" + repr(value).replace("@", r"\x40") if value.startswith(("$", "@", "%")) else value
 
 
 def with_values(config: Any) -> Any:
