@@ -36,7 +36,9 @@ def batches(folder: Path) -> tuple[DataLoader, DataLoader]:
         ]
     )
     unlabelled = [item for item in items if not item["is_labeled"]]
-    return DataLoader(Dataset(items, load), batch_size=4, shuffle=True), DataLoader(Dataset(unlabelled, load), batch_size=4)
+    return DataLoader(Dataset(items, load), batch_size=4, shuffle=True), DataLoader(
+        Dataset(unlabelled, load), batch_size=4
+    )
 
 
 # --- handler

@@ -1,6 +1,6 @@
 """What a run found, for a program of yours: students' Dice, who labels, and the labels that were used.
 
-    uv run python examples/read_a_run.py output/mine
+uv run python examples/read_a_run.py output/mine
 """
 
 from __future__ import annotations

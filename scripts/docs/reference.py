@@ -34,9 +34,7 @@ def index() -> str:
         "configs/CONFIG.yaml --KNOB VALUE` does the same. In a checkout commands start with `uv run`. A mistyped "
         "option is refused, and the nearest name is said. Values are written as YAML."
     )
-    status = (
-        "Exit status: 0 done; 1 the run stopped, and why is its last line; 2 wrong usage; 130 Ctrl-C; 143 SIGTERM."
-    )
+    status = "Exit status: 0 done; 1 the run stopped, and why is its last line; 2 wrong usage; 130 Ctrl-C; 143 SIGTERM."
     return "\n\n".join([MADE, "# Command line", words, status, _table(("verb", "what it does"), rows)])
 
 
@@ -109,5 +107,5 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _plain(words: str) -> str:
-    """Return words as Markdown that shows them as they are."""
-    return re.sub(r"([<*])", r"\\\1", words)
+    """Return words as Markdown that shows them as they are; what is between ``<`` and ``>`` becomes code."""
+    return re.sub(r"<[^>]*>", r"`\g<0>`", words).replace("*", r"\*")

@@ -82,7 +82,14 @@ def study(methods: str, fractions: str) -> str:
         fractions: Per cent, with commas between.
     """
     table = read("study_kvasir").set_index(["method", "percent"])
-    masks = {5: "29 train + 7 validate", 10: "57 + 15", 25: "144 + 36", 50: "289 + 72", 75: "433 + 108", 100: "577 + 144"}
+    masks = {
+        5: "29 train + 7 validate",
+        10: "57 + 15",
+        25: "144 + 36",
+        50: "289 + 72",
+        75: "433 + 108",
+        100: "577 + 144",
+    }
     percents = [int(one) for one in fractions.split(",")]
     rows = []
     for method in methods.split(","):
