@@ -2,7 +2,7 @@
 
     uv run python examples/handler_in_monai_trainer.py
 
-It trains a MONAI U-Net on 6 phantoms with masks and 6 without, which the compact teacher labels once, before the first step.
+It trains a MONAI U-Net on 6 phantoms with masks and 6 without, which the compact teacher labels before the first step.
 """
 
 from __future__ import annotations

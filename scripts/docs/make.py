@@ -1,10 +1,10 @@
 """Make what in README, docs/ and models/ is derived: reference pages, tables, code of examples.
 
     uv run python scripts/docs/make.py            # write
-    uv run python scripts/docs/make.py --check    # exit status 1, and the names, where a file is not as it would be written
+    uv run python scripts/docs/make.py --check    # exit status 1 and its name, where a file is stale
 
-A page is made whole (`reference.pages`), or a part of it between ``<!-- made: MAKER WORDS -->`` and ``<!-- end -->`` is. What is
-made stands in the files, so that pages read the same as plain Markdown, in a wheel, and on the site.
+A page is made whole (`reference.pages`), or a part of it between ``<!-- made: MAKER WORDS -->`` and ``<!-- end -->``.
+What is made stands in the files, so that pages read the same as plain Markdown, in a wheel, and on the site.
 """
 
 from __future__ import annotations

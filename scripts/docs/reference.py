@@ -29,8 +29,8 @@ def index() -> str:
     """Return the page that lists the verbs."""
     rows = [(f"[`{verb.name}`]({verb.name}.md)", command_of(verb).get_short_help_str(200)) for verb in VERBS]
     words = (
-        "`labelmine VERB --help` prints what these pages say; they are made from the comments of the configs. Each verb "
-        "but `init` runs a config of MONAI's bundle form, so `python -m monai.bundle run --config_file "
+        "`labelmine VERB --help` prints what these pages say; they are made from the comments of the configs. Each "
+        "verb but `init` runs a config of MONAI's bundle form, so `python -m monai.bundle run --config_file "
         "configs/CONFIG.yaml --KNOB VALUE` does the same. In a checkout commands start with `uv run`. A mistyped "
         "option is refused, and the nearest name is said. Values are written as YAML."
     )
@@ -46,8 +46,8 @@ def page_of(verb: Verb) -> str:
 def overlays() -> str:
     """Return the page of the overlays: what each is for and what it sets."""
     words = (
-        "An overlay is a further config file that changes one choice. `--teacher sam` is `configs/teacher_sam.yaml`, `--cpu` is "
-        "`configs/cpu.yaml`; `--overlay FILE` takes any. With MONAI's own command: `--config_file "
+        "An overlay is a further config file that changes one choice. `--teacher sam` is `configs/teacher_sam.yaml`, "
+        "`--cpu` is `configs/cpu.yaml`; `--overlay FILE` takes any. With MONAI's own command: `--config_file "
         "\"['configs/mine.yaml','configs/teacher_sam.yaml']\"`."
     )
     parts = [MADE, "# Overlays", words]
@@ -69,7 +69,8 @@ def _workflow(verb: Verb) -> Iterator[str]:
     knobs = knobs_of([path])
     place = "RUN" if not verb.positional.startswith("dataset") else "DIR"
     yield from map(_plain, opening_comment(path))
-    yield f"```bash\nlabelmine {verb.name} [{place}] [OPTIONS]\npython -m monai.bundle run --config_file configs/{verb.config}.yaml [OPTIONS]\n```"
+    bundle = f"python -m monai.bundle run --config_file configs/{verb.config}.yaml [OPTIONS]"
+    yield f"```bash\nlabelmine {verb.name} [{place}] [OPTIONS]\n{bundle}\n```"
     yield f"`{place}` is `--{verb.positional}`. The options are the knobs of `configs/{verb.config}.yaml`."
     for title in dict.fromkeys(knob.section for knob in knobs):
         yield f"## {_heading(title)}"

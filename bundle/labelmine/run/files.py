@@ -1,4 +1,4 @@
-"""Names of the files in a run's folder, each once; the comment above a name is its line in docs/reference/outputs.md."""
+"""Names of the files in a run's folder, each once; comments are lines of docs/reference/outputs.md."""
 
 from __future__ import annotations
 
