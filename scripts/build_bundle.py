@@ -1,30 +1,35 @@
 """Build the zip for MONAI's model zoo: ``uv run scripts/build_bundle.py`` writes ``dist/labelmine_v<version>.zip``.
 
-An unpacked zip runs uninstalled from its root, because the package lies beside ``configs/``. Two builds of the same
-tree give the same bytes.
+An unpacked zip runs uninstalled from anywhere, because the package lies beside ``configs/`` and each of its configs
+says so first. ``models/model.pt`` and JSON twins are for MONAI's own programs, see ``labelmine.exchange.monai_bundle``.
+Two builds of the same tree give the same bytes.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import fire
-from monai.bundle import ConfigParser
 
 from labelmine.errors import ConfigError
+from labelmine.exchange.monai_bundle import METADATA, STUDENT, TWINS, json_twin, student_files
 
 logger = logging.getLogger("build_bundle")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDERS = ("configs", "models", "docs")
 PACKAGE = Path("bundle/labelmine")
-# monai.bundle.load() reads these as JSON only; MONAI Label takes either.
-TWINS = ("train", "inference")
+#: MONAI puts the bundle's folder on the path of Python before it runs a config, but after it initializes it: where the
+#: package is not installed, a config run from another folder would not find it. The line needs no package itself.
+INITIALIZE = "initialize:\n"
+FIND_PACKAGE = (
+    """  - "$[__import__('sys').path.append(str(f.frame.f_locals['self'].config_root_path.parent)) """
+    """for f in __import__('inspect').stack(0) if f.function == '_run_expr']"\n"""
+)
 # The earliest date a zip can hold; any fixed one would do.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
@@ -67,21 +72,24 @@ def bundle_files(repository: Path) -> Iterator[tuple[str, bytes]]:
     yield "LICENSE", licence.read_bytes()
     for folder in FOLDERS:
         for file in _files(repository / folder):
-            yield file.relative_to(repository).as_posix(), file.read_bytes()
+            yield file.relative_to(repository).as_posix(), _findable(file)
     for file in _files(repository / PACKAGE):
         yield file.relative_to((repository / PACKAGE).parent).as_posix(), file.read_bytes()
+    if (repository / STUDENT).is_file():
+        yield from student_files(repository / STUDENT, repository / METADATA).items()
     for name in TWINS:
-        yield f"configs/{name}.json", json_twin(repository / "configs" / f"{name}.yaml")
+        config = repository / "configs" / f"{name}.yaml"
+        yield f"configs/{name}.json", json_twin(config, _findable(config) if config.is_file() else None)
 
 
-def json_twin(config: Path) -> bytes:
-    """The JSON of a YAML config, as MONAI writes it."""
-    if not config.is_file():
-        raise ConfigError(f"expected the config {config}, found none; the zip carries a JSON twin of it")
-    with tempfile.TemporaryDirectory() as folder:
-        twin = Path(folder) / "twin.json"
-        ConfigParser.export_config_file(ConfigParser.load_config_file(config), str(twin), fmt="json", indent=4)
-        return twin.read_bytes()
+def _findable(file: Path) -> bytes:
+    """A file of the bundle; a config that is initialized looks for the package beside it first."""
+    content = file.read_bytes()
+    return (
+        content.replace(INITIALIZE.encode(), (INITIALIZE + FIND_PACKAGE).encode())
+        if file.suffix == ".yaml"
+        else content
+    )
 
 
 def _files(folder: Path) -> list[Path]:

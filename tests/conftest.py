@@ -17,6 +17,8 @@ from dicom_makers import write_dicom
 from labelmine import progress
 from labelmine.data.items import Item
 from labelmine.data.phantom import phantom
+from labelmine.deployment import StudentFacts, export_onnx, export_openvino
+from labelmine.networks import Student
 from labelmine.studies import StudyResults
 
 
@@ -171,3 +173,21 @@ def make_dicom(tmp_path: Path) -> Callable[..., Path]:
         return write_dicom(tmp_path / name, np.asarray(pixels), **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a student, as a run leaves it, with its exported files; none may write into it."""
+    for module in ("onnx", "onnxruntime", "onnxscript", "openvino"):
+        pytest.importorskip(module)
+    folder = tmp_path_factory.mktemp("exported")
+    torch.manual_seed(0)
+    student = Student(["object"], "mobilenet_v2").eval()
+    with torch.no_grad():  # half of what it sees is an object
+        bias = student.network.segmentation_head[0].bias
+        bias -= student(torch.rand(1, 3, 64, 64)).median()
+    student.save(folder / "model.safetensors", image_size=64)
+    facts = StudentFacts.of_file(folder / "model.safetensors", "CC-BY-4.0")
+    export_onnx(facts, folder / "onnx" / "model.onnx")
+    export_openvino(facts, folder / "onnx" / "model.onnx", folder / "openvino" / "model.xml")
+    return folder

@@ -11,18 +11,20 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "bundle" / "labelmine"
 #: Modules beside the rooms that any room may import; they import only one another.
-FOUNDATION = {"", "atomic", "bundle", "download", "errors", "progress", "ranges", "ranks", "weights"}
+FOUNDATION = {"", "atomic", "bundle", "download", "errors", "hub", "progress", "ranges", "ranks", "weights"}
 #: Which other rooms each room may import. Only training and workflows may import handlers; nothing imports workflows.
 #: A workflow's own room, workflows/<name>, may import what workflows may, and another workflow only with a line here.
 MAY_IMPORT = {
     "data": "",
     "losses": "",
     "networks": "",
+    "pacs": "",
     "prompts": "",
     "quality": "",
     "run": "",
     "transforms": "",
     "evaluation": "data",
+    "deployment": "data evaluation networks run",
     "exchange": "data",
     "teachers": "prompts",
     "pretrain": "networks transforms",
@@ -32,11 +34,11 @@ MAY_IMPORT = {
     "labelers": "data networks prompts quality run teachers transforms",
     "handlers": "data labelers networks quality transforms",
     "training": "data exchange handlers losses networks pretrain run teachers transforms",
-    "prediction": "data evaluation labelers networks quality report run training transforms",
+    "prediction": "data evaluation exchange labelers networks quality report run training transforms",
     "review": "data exchange labelers prediction prompts quality run teachers",
     "workflows": (
-        "data evaluation exchange handlers labelers losses networks prediction pretrain prompts quality report review "
-        "run studies synthesis teachers training transforms"
+        "data deployment evaluation exchange handlers labelers losses networks pacs prediction pretrain prompts "
+        "quality report review run studies synthesis teachers training transforms"
     ),
 }
 #: Programs: they may import everything, and only one another imports them.

@@ -15,3 +15,7 @@ class DataError(LabelmineError):
 
 class WeightsError(LabelmineError):
     """A weights file that is missing, damaged, unsafe or of another model."""
+
+
+class PacsError(LabelmineError):
+    """A PACS that cannot be reached, that refuses, or that answers with something else."""

@@ -20,6 +20,7 @@ from torch import Tensor
 from labelmine.bundle import bundle_root
 from labelmine.download import download
 from labelmine.errors import WeightsError
+from labelmine.hub import HUB_WEIGHTS, hub_folder, is_hub_id
 
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
 # Where checkpoints of training programs keep their weights.
@@ -90,7 +91,8 @@ def weights_path(name_or_path: str | Path, folder: str | Path | None = None) -> 
     """Find a weights file, downloading a known one that is not there yet.
 
     Args:
-        name_or_path: A name in `KNOWN_WEIGHTS`, or the path of a file.
+        name_or_path: A name in `KNOWN_WEIGHTS`, the path of a file or of a folder with ``model.safetensors``, or the id
+            of such a folder on the Hugging Face hub.
         folder: Where downloads are kept; defaults to `download_folder`.
 
     Returns:
@@ -100,8 +102,11 @@ def weights_path(name_or_path: str | Path, folder: str | Path | None = None) -> 
         WeightsError: No such file or name; the message lists the names. Or the download failed.
     """
     path = Path(name_or_path).expanduser()
-    if path.is_file():
-        return path
+    if is_hub_id(name_or_path):
+        path = hub_folder(str(name_or_path), [HUB_WEIGHTS], "check the id, or give the path of a weights file")
+    for file in (path, path / HUB_WEIGHTS):
+        if file.is_file():
+            return file
     known = KNOWN_WEIGHTS.get(str(name_or_path))
     if known is None:
         raise WeightsError(

@@ -16,6 +16,7 @@ from labelmine.bundle import bundle_root
 from labelmine.cli.overlays import CHOICES, choices_of, config_file, knobs_of, overlay_names, switches
 from labelmine.cli.verbs import VERBS, Verb
 from labelmine.run.declared import declared_knobs, top_level_keys
+from labelmine.workflows.export import PURPOSES
 
 CONFIG_VERBS = [verb for verb in VERBS if verb.config]
 Command = Callable[..., Any]
@@ -43,7 +44,7 @@ def test_overlays_are_found_by_name() -> None:
 def test_options_are_the_knobs_of_the_config(verb: Verb, labelmine: Command) -> None:
     shown = options_in(labelmine(verb.name, "--help").out)
     knobs = [knob.name for knob in declared_knobs(config_file(verb.config))]
-    assert verb.positional in knobs
+    assert set(verb.positionals) <= set(knobs)
     assert [name for name in shown if name in knobs] == knobs, "all of them, in their order"
     others = {*verb.seams, *(name.replace("_", "-") for name in switches()), "overlay", "set", "debug", "help"}
     assert set(shown) - set(knobs) == others
@@ -117,6 +118,8 @@ def test_help_of_all_lists_the_verbs_in_order(labelmine: Command) -> None:
         (["predict", "--refine", "--tta", "false"], ["inference"], {"refine": True, "tta": False}),
         (["review", "OUT", "--dataset_dir", "D"], ["review"], {"model_dir": "OUT", "dataset_dir": "D"}),
         (["replay", "OUT"], ["replay"], {"run_dir": "OUT"}),
+        (["export", "csv", "OUT", "F"], ["export"], {"form": "csv", "model_dir": "OUT", "output_dir": "F"}),
+        (["export", "csv", "--image_files", "link"], ["export"], {"form": "csv", "image_files": "link"}),
         (["search-prompts", "OUT"], ["search_prompts"], {"model_dir": "OUT"}),
         (["search_prompts"], ["search_prompts"], {}),
         (["study", "--seeds", "[0,1]", "--fractions", "0.1"], ["study"], {"seeds": [0, 1], "fractions": 0.1}),
@@ -169,6 +172,18 @@ def test_a_wrong_usage_is_one_line(args: list[str], message: str, labelmine: Com
     assert done.files == []
 
 
+def test_forms_of_export_are_listed_by_help_and_by_an_unknown_one(labelmine: Command) -> None:
+    text = " ".join(labelmine("export", "--help").out.split())
+    for args in (["export"], ["export", "pascal_voc", "OUT"]):
+        done = labelmine(*args)
+        assert done.status == 2
+        assert "expected FORM to be one of these. Got: " in done.err
+        for name, purpose in PURPOSES.items():
+            assert re.search(rf"^  {name} +{re.escape(purpose)}$", done.err, re.MULTILINE)
+            assert f"{name} {purpose}" in text
+    assert "[FORM] [RUN] [FOLDER]" in text
+
+
 def test_an_overlay_that_is_no_yaml_is_named(tmp_path: Path, labelmine: Command) -> None:
     (tmp_path / "bad.yaml").write_text("a: [1\n")
     done = labelmine("mine", "--overlay", str(tmp_path / "bad.yaml"))
@@ -179,7 +194,8 @@ def test_an_overlay_that_is_no_yaml_is_named(tmp_path: Path, labelmine: Command)
 def test_version_and_help_need_neither_torch_nor_monai() -> None:
     code = (
         "import sys, labelmine.cli as cli\n"
-        "for args in (['--version'], ['--help'], ['mine', '--labeler', 'reference', '--help'], ['init', '--help']):\n"
+        "for args in (['--version'], ['--help'], ['mine', '--labeler', 'reference', '--help'], ['init', '--help'],\n"
+        "             ['export', '--help']):\n"
         "    try: cli.main(args)\n"
         "    except SystemExit as end: assert end.code == 0, end\n"
         "sys.exit('torch' in sys.modules or 'monai' in sys.modules)"

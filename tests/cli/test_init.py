@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from labelmine.bundle import bundle_root
 from labelmine.cli import main
 from labelmine.cli.init import init
 from labelmine.errors import ConfigError
+from labelmine.networks import Student
 
 
 @pytest.fixture
@@ -71,3 +73,13 @@ def test_command_copies_this_checkout(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "configs" / "metadata.json").read_bytes() == (
         bundle_root() / "configs" / "metadata.json"
     ).read_bytes()
+
+
+def test_init_takes_the_student_of_a_run_and_writes_what_monai_s_programs_want(tmp_path: Path) -> None:
+    Student(["lesion"], encoder="mobilenet_v2").save(tmp_path / "run" / "model.safetensors", image_size=64)
+    init(str(tmp_path / "out"), model_dir=str(tmp_path / "run"))
+    written = {file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*.*")}
+    assert written >= {"models/model.pt", "configs/train.json", "configs/inference.json", "docs/README.md"}
+    assert (tmp_path / "out/models/model.safetensors").read_bytes() == (tmp_path / "run/model.safetensors").read_bytes()
+    metadata = json.loads((tmp_path / "out/configs/metadata.json").read_text())
+    assert metadata["network_data_format"]["outputs"]["pred"]["channel_def"] == {"0": "background", "1": "lesion"}

@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from labelmine.errors import DataError, LabelmineError, WeightsError
+from labelmine.errors import ConfigError, DataError, LabelmineError, WeightsError
 from makers import RunsCode, metrics_of
 
 PhantomFolder = Callable[..., Path]
@@ -99,6 +99,16 @@ def test_missing_folder_can_be_mended_in_place(
     with refused(DataError, r"nowhere"):
         run_config(name, dataset_dir=str(tmp_path / "nowhere"), output_dir=str(tmp_path / "out"), **quick, **teacher)
     assert not (tmp_path / "out" / "config.yaml").exists(), "the mended command must not be taken for other settings"
+
+
+def test_all_that_is_wrong_with_knobs_and_weights_is_told_before_anything_is_written(
+    tmp_path: Path, run_config: Any, refused: Any, quick: dict[str, Any]
+) -> None:
+    wrong = {"tau": 1.5, "schedule": "often", "encoder": "resnet43", "teacher_weights": "no_such.pth"}
+    told = ("encoder: 'resnet43' is not known", r"tau: .* Got: 1\.5", "schedule: .* Got: 'often'", "got 'no_such.pth'")
+    with refused(ConfigError, "".join(f"(?=.*{words})" for words in told)):
+        run_config("mine", **{**quick, **wrong}, output_dir=str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_gold(

@@ -4,9 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pydicom
 import pytest
+from PIL import Image
 
+from dicom_makers import write_slices
 from labelmine.data import LabelStore
 from labelmine.errors import ConfigError
 
@@ -40,6 +44,32 @@ def test_labels_for_one_more_folder(
     run_config("label", **knobs)
     with refused(ConfigError, r"out holds a run with other settings \(tau: 0.5 then, 0.3 now\).*another --output_dir"):
         run_config("label", **knobs, tau=0.3)
+
+
+def test_labels_of_a_dicom_series_leave_as_a_segmentation(
+    mined: Any, tmp_path: Path, run_config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The student learnt for four steps, and finds what it finds: its labels are taken as accepted."""
+    write_slices(tmp_path / "in", 2)
+    write = LabelStore.write
+
+    def accept(store: LabelStore, item: Any, mask: Any, record: Any, *rest: Any) -> None:
+        write(store, item, mask, {**record, "accepted": True}, *rest)
+
+    monkeypatch.setattr(LabelStore, "write", accept)
+    run_config(
+        "label", dataset_dir=str(tmp_path / "in"), model_dir=str(mined.folder), min_score=0.0,
+        teacher_weights=mined.knobs["teacher_weights"], output_dir=str(tmp_path / "out"), device="cpu",
+    )  # fmt: skip
+    labels = [np.asarray(Image.open(path)) > 0 for path in sorted((tmp_path / "out" / "labels" / "masks").iterdir())]
+    table = pd.read_csv(tmp_path / "out" / "labels" / "manifest.csv")
+    (file,) = (tmp_path / "out" / "dicom_seg").iterdir()
+    seg = pydicom.dcmread(file)
+    assert len(seg.SourceImageSequence) == 2
+    assert seg.pixel_array.sum() == np.sum(labels)
+    algorithm = seg.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    assert algorithm.AlgorithmName == "labelmine pseudo label"
+    assert f"teacher_sha256={table['teacher_sha256'][0]}" in algorithm.AlgorithmParameters
 
 
 def test_another_student_in_the_same_place_is_another_run(

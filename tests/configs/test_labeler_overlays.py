@@ -110,6 +110,17 @@ def test_missing_masks_stop_the_run_before_the_first_training(
     assert not (out / "config.yaml").exists(), "the mended command must not be taken for other settings"
 
 
+def test_a_layer_that_no_student_has_stops_the_run_before_the_first_training(
+    tmp_path: Path, phantom_folder: Any, quick: dict[str, Any], run_config: Any, refused: Any
+) -> None:
+    out = tmp_path / "out"
+    knobs = {**quick, "dataset_dir": str(phantom_folder(12)), "labeled_fraction": 0.5, "layer": "nowhere"}
+    with refused(ConfigError, r"layer: the network has no module 'nowhere'. Among others it has: .*network.decoder"):
+        run_config("mine", "labeler_reference", **knobs, output_dir=str(out))
+    assert not (out / "supervised").exists()
+    assert not (out / "config.yaml").exists(), "the mended command must not be taken for other settings"
+
+
 def test_recorded_masks_are_labels_of_a_folder_too(
     weak_set: tuple[Path, Path], mined: Any, tmp_path: Path, run_config: Any
 ) -> None:

@@ -46,12 +46,13 @@ def test_tensor_formats_hold_what_the_specification_demands(tensor: dict[str, An
     assert tensor["is_patch_data"] is False
     assert tensor["dtype"] == "float32"
     assert len(tensor["value_range"]) in {0, 2}
-    assert list(tensor["channel_def"]) == [str(index) for index in range(tensor["num_channels"])]
+    assert list(tensor["channel_def"]) == [str(index) for index in range(len(tensor["channel_def"]))]
 
 
 def test_network_takes_rgb_and_gives_one_logit_map() -> None:
     assert (INPUT["num_channels"], INPUT["value_range"], INPUT["format"]) == (3, [0, 1], "magnitude")
     assert OUTPUT["num_channels"] == 1
+    assert OUTPUT["channel_def"] == {"0": "background", "1": "polyp"}, "what MONAI Label takes for the names of labels"
     assert _get_fake_spatial_shape(INPUT["spatial_shape"], n=7) == (224, 224)
     assert INPUT["spatial_shape"] == OUTPUT["spatial_shape"]
 

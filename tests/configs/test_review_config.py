@@ -41,7 +41,7 @@ def test_review_of_a_mine_run(finished: Path, run_config: Any) -> None:
 def handed_out(folder: Path) -> dict[str, bytes]:
     """What an expert gets, without what a run keeps for itself."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    own = {"config.yaml", "seconds.json", ".lock", ".lock.json", "written.json"}
+    own = {"config.yaml", "seconds.json", "run.log", ".lock", ".lock.json", "written.json"}
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files if path.name not in own}
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -272,6 +271,14 @@ def test_numbers_of_objects_are_one_class():
     assert chosen([grid(count) for count in (30, 25, 2)])[0] == ClassMap()
 
 
+def test_a_few_objects_in_pieces_or_lost_to_a_crop_change_nothing():
+    in_pieces, cropped = grid(9), grid(7)
+    in_pieces[60:63, 60:63] = 1
+    cropped[cropped == 3] = 0
+    masks = [grid(count) for count in (3, 5, 2, 9) * 6]
+    assert chosen([*masks, in_pieces, cropped])[0] == ClassMap()
+
+
 @pytest.mark.parametrize(
     "masks",
     [
@@ -326,7 +333,7 @@ def test_colors_are_a_question(background):
     assert f"masks hold {count} colours besides black, which would become one class: [0, 0, 255] (in 3" in message
     assert "color_1: [0, 0, 255], color_2: [255, 0, 0]" in message
     noise = RNG.integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    assert re.search(r"masks hold 4\d{3} colours .* and 4\d{3} more", refused([noise]))
+    assert "looks like pictures (0.png)" in refused([noise])
 
 
 def test_colors_beside_grey_levels_are_a_question():
@@ -361,3 +368,29 @@ def test_levels_of_a_mask_by_class():
         [False, True, False],
         [False, False, True],
     ]
+
+
+def picture(n: int) -> np.ndarray:
+    noise = np.random.default_rng(n).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(noise).resize((64, 64), Image.Resampling.BICUBIC))
+
+
+def drawn_in(n: int) -> np.ndarray:
+    return np.where(BLOB[..., None] > 0, np.array([255, 0, 0], np.uint8), picture(n))
+
+
+def bright(n: int) -> np.ndarray:
+    return np.where(BLOB > 0, np.uint8(255), picture(n)[..., 0] // 2)
+
+
+@pytest.mark.parametrize("saved", [StoredMask, jpeg], ids=["PNG", "JPEG"])
+@pytest.mark.parametrize("made", [picture, drawn_in, lambda n: picture(n)[..., 0]], ids=["RGB", "drawn in", "grey"])
+def test_pictures_are_no_masks(made, saved):
+    with pytest.raises(ConfigError, match=r"masks looks like pictures \(0.png, ...\): most pixels are neither"):
+        chosen([saved(made(n)) for n in range(4)])
+
+
+def test_a_grey_picture_is_cut_where_asked_for():
+    classes, said, _ = chosen([bright(n) for n in range(4)], 1)
+    assert classes.cut == 127.5
+    assert "cut halfway" in said[-1]

@@ -71,6 +71,27 @@ def test_other_names_of_the_masks_column(tmp_path, column):
     assert row.reason.endswith("c08 and 3 more")
 
 
+def test_tables_of_other_programs_and_their_patients(tmp_path):
+    findings, unused = Findings(), []
+    text = "image_path;mask_path;patient_id;subject\na.png;m.png;1234;x\nb.png;n.png;77;x\nc.png;;1234;y\nd.png;;;y\n"
+    entries = read_listing(write(tmp_path / "set.csv", text), findings, unused)
+    assert [entry.image.name for entry in entries] == ["a.png", "b.png", "c.png", "d.png"]
+    assert [len(entry.labels) for entry in entries] == [1, 1, 0, 0]
+    assert [entry.group for entry in entries] == ["a", "b", "a", None]
+    said = [str(row) for row in findings.rows()]
+    assert said[0] == "the column `image_path` of set.csv was read as the images' (`image`)"
+    assert said[2] == "images of one `patient_id` of set.csv are a group, which no split parts"
+    assert [row.reason for row in unused] == ["columns not used: subject"]
+
+
+def test_a_group_comes_before_a_patient(tmp_path):
+    findings, unused = Findings(), []
+    (entry,) = read_listing(write(tmp_path / "set.csv", "image,group,patient\na.png,g,p\n"), findings, unused)
+    assert entry.group == "g"
+    assert not findings.rows()
+    assert [row.reason for row in unused] == ["columns not used: patient"]
+
+
 def test_several_masks_in_a_cell(tmp_path):
     text = "image,label\na.png,m.png | m_1.png\n"
     assert read_listing(write(tmp_path / "set.csv", text))[0].labels == (tmp_path / "m.png", tmp_path / "m_1.png")
@@ -106,6 +127,7 @@ def test_names_whose_accents_are_stored_apart(tmp_path):
             "image,label,mask\na.png,benign,m.png\n",
             "expected one column of masks, got .'label', 'mask'.; keep",
         ),
+        ("set.csv", "image,img\na.png,b.png\n", "expected one column of images, got .'image', 'img'.; keep"),
         ("set.json", {"images": [], "annotations": [], "categories": []}, "holds COCO annotations, which are not read"),
         ("set.json", "{", "cannot be read as JSON"),
         ("set.json", "[]", "expected a MONAI datalist with lists named"),

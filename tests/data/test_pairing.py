@@ -133,7 +133,7 @@ def test_without_masks_all_files_are_images() -> None:
         # DRIVE: the field of view is named like the images, the gold is not.
         (("images/21_training.tif", "images/22_training.tif", "mask/21_training_mask.gif", "mask/22_training_mask.gif",
           "1st_manual/21_manual1.gif", "1st_manual/22_manual1.gif"),
-         ("mask/{id}_mask.gif", "images/2{id}_training -> 1st_manual/2{id}_manual1")),
+         ("mask/{id}_mask.gif", "images/{id}_training -> 1st_manual/{id}_manual1")),
         (("imagesTr/a_0000.png", "imagesTr/a_0001.png", "labelsTr/a.png"),
          ("imagesTr/{id}_0000 -> labelsTr/{id}", "imagesTr/{id}_0001 -> labelsTr/{id}")),
     ],
@@ -180,3 +180,17 @@ def test_masks_of_one_name() -> None:
     found = pair_by_names(paths("images/a.png", "masks/a.bmp", "masks/a.png"))
     assert shown(found) == {"a": ["masks/a.bmp"]}
     assert found.doubled == {PurePosixPath("masks/a.png"): PurePosixPath("masks/a.bmp")}
+
+
+def test_a_mask_of_several_images_beside_it_stops_and_each_shown_pattern_goes_on() -> None:
+    files = [f"B{n}/B{n}_{what}.nii.gz" for n in range(3) for what in ("t1", "flair", "seg")]
+    with pytest.raises(DataError, match=r"B0_seg.nii.gz is the mask of 2 images \(\{id\}_flair, \{id\}_t1\)") as stop:
+        refuse_unlabeled([PurePosixPath(file) for file in files], "set")
+    assert "--mask_pattern '{id}_t1 -> {id}_seg'" in str(stop.value)
+
+
+def test_the_hint_takes_numbers_whole_and_names_each_folder() -> None:
+    files = [f"{folder}/{n:03d}.png" for n in range(3) for folder in ("images", "masks/liver", "masks/tumour")]
+    with pytest.raises(DataError) as stop:
+        refuse_unlabeled([PurePosixPath(file) for file in files], "set")
+    assert "'images/{id} -> masks/liver/{id}'; or --mask_pattern 'images/{id} -> masks/tumour/{id}'" in str(stop.value)

@@ -66,3 +66,14 @@ def test_a_cut_decides_what_is_foreground():
 def test_palettes_whose_background_is_not_black(palette, said):
     rows = found([StoredMask(BLOB // 255, palette=palette)])
     assert [said in row.sentence for row in rows] == ([True] if said else [])
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_outlines_that_are_not_filled_are_said(width):
+    outline = BLOB.copy()
+    outline[10 + width : 20 - width, 20 + width : 40 - width] = 0
+    (row,) = found([outline, outline, BLOB])
+    assert str(row).startswith("foreground is made of thin lines in 2 of 3 masks; fill the masks if")
+    dot = np.zeros_like(BLOB)
+    dot[3:5, 3:6] = 255
+    assert found([dot] * 3) == []

@@ -218,3 +218,11 @@ def test_files_that_do_not_fit(tmp_path):
     nib.save(colors, tmp_path / "rgb.nii")
     with pytest.raises(DataError, match=r"rgb.nii: NIfTI with compound values"):
         read_image(item(tmp_path / "rgb.nii", frame=0))
+
+
+def test_images_without_a_number_are_refused(tmp_path):
+    empty = np.full((8, 8, 4), np.nan, dtype=np.float32)
+    nib.save(nib.Nifti1Image(empty, np.eye(4)), tmp_path / "a.nii.gz")
+    for image in (item(tmp_path / "a.nii.gz", frame=1), item(saved(tmp_path / "a.tif", empty[..., 0]))):
+        with pytest.raises(DataError, match=r"a.*: holds no number .all values are NaN or infinite.; export it again"):
+            read_image(image)

@@ -11,7 +11,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from labelmine.data import SetAside, find_items
-from labelmine.errors import DataError
+from labelmine.errors import ConfigError, DataError
 
 
 def write_picture(path: Path) -> Path:
@@ -172,3 +172,15 @@ def test_real_sets(shared_data, name, count, labeled, groups):
     assert (len(items), sum("label" in item for item in items)) == (count, labeled)
     assert len(Counter(item["group"] for item in items)) == groups
     assert [row.id for row in set_aside if row.id] == []
+
+
+def test_one_image_is_a_set(tmp_path):
+    write_picture(tmp_path / "scan.png")
+    write_picture(tmp_path / "other.png")
+    write_volume(tmp_path / "liver.nii.gz")
+    copy_dicom("CT_small.dcm", tmp_path / "1.2.3")
+    assert [item["id"] for item in find_items(tmp_path / "scan.png")] == ["scan"]
+    assert len(find_items(tmp_path / "liver.nii.gz")) == 3
+    assert [item["id"] for item in find_items(tmp_path / "1.2.3")] == ["1.2.3"]
+    with pytest.raises(ConfigError, match=r"mask_pattern: scan.png is no folder; give one"):
+        find_items(tmp_path / "scan.png", mask_pattern="{id}_mask")

@@ -55,7 +55,7 @@ def slicer(folder: Path, mask: Any, name: str, classes: ClassMap) -> None:
 
 def cvat_shapes(folder: Path, mask: Any, name: str, classes: ClassMap) -> None:
     elements = [image_element(f"{flat_name(one)}.png", mask, classes.names, n) for n, one in enumerate(IDS)]
-    (folder / "annotations.xml").write_bytes(encode_cvat_xml(elements))
+    (folder / "annotations.xml").write_bytes(encode_cvat_xml(elements, classes.names))
 
 
 def cvat_masks(folder: Path, mask: Any, name: str, classes: ClassMap) -> None:

@@ -43,7 +43,7 @@ def test_runs_against_a_slow_loop(mask: Any) -> None:
 
 @given(mask=arrays(bool, st.tuples(st.just(2), st.integers(1, 9), st.integers(1, 9))))
 def test_round_trip_with_overlap(mask: Any) -> None:
-    content = encode_cvat_xml([image_element("benign (1).png", mask, ["a<b", "c"], 0)])
+    content = encode_cvat_xml([image_element("benign (1).png", mask, ["a<b", "c"], 0)], ["a<b", "c"])
     size, found = decode_cvat_xml(content)["benign (1).png"]
     assert size == mask.shape[1:]
     for name, channel in zip(["a<b", "c"], mask, strict=True):
@@ -53,8 +53,11 @@ def test_round_trip_with_overlap(mask: Any) -> None:
 def test_content_is_what_cvat_imports() -> None:
     mask = np.zeros((1, 4, 5), dtype=bool)
     mask[0, 1, 2:4] = mask[0, 2, 3] = True
-    root = ElementTree.fromstring(encode_cvat_xml([image_element("x.png", mask, ["lesion"], 0)]))
+    root = ElementTree.fromstring(encode_cvat_xml([image_element("x.png", mask, ["lesion"], 0)], ["lesion", "scar"]))
     assert root.findtext("version") == "1.1"
+    assert [child.tag for child in root] == ["version", "meta", "image"]
+    assert root.findtext("meta/task/size") == "1"
+    assert [label.findtext("name") for label in root.iterfind("meta/task/labels/label")] == ["lesion", "scar"]
     image = root.find("image")
     assert image is not None
     assert image.attrib == {"id": "0", "name": "x.png", "width": "5", "height": "4"}

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from labelmine.errors import ConfigError
 from labelmine.labelers.prediction import predict
-from labelmine.networks import Student, TestTimeAverage, probabilities
+from labelmine.networks import RememberedLooks, Student, TestTimeAverage, probabilities
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["independent", "exclusive"])
@@ -46,3 +47,22 @@ def test_a_student_in_training_comes_back_in_training(student: Student, images: 
     student.eval()
     assert torch.equal(predict(TestTimeAverage(student), {"image": images}, student.exclusive), first)
     assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
+
+
+@pytest.mark.parametrize("mean", [False, True])
+def test_looks_are_remembered_whichever_answer_counts(student: Student, images: torch.Tensor, mean: bool) -> None:
+    looks = RememberedLooks(student, mean)
+    with pytest.raises(ConfigError, match="got none"):
+        looks.mean_and_spread()
+    with torch.no_grad():
+        answer, plain, average = looks(images), student(images), TestTimeAverage(student)(images)
+    assert torch.equal(answer, average if mean else plain)
+    seen, spread = looks.mean_and_spread()
+    torch.testing.assert_close(seen, probabilities(average, student.exclusive), atol=1e-5, rtol=1e-4)
+    views = [images, images.flip(-1), images.flip(-2), images.flip(-2, -1)]
+    with torch.no_grad():
+        flips = [probabilities(student(view), student.exclusive) for view in views]
+    turned = [flips[0], flips[1].flip(-1), flips[2].flip(-2), flips[3].flip(-2, -1)]
+    assert spread.shape == seen.shape
+    assert (spread >= (torch.stack(turned) - seen).abs().amax(0) / 8**0.5 - 1e-5).all()
+    assert 0 < spread.max() <= 0.5

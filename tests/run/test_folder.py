@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -19,24 +21,21 @@ from labelmine.errors import ConfigError
 from labelmine.run.folder import RunFolder, read_settings
 
 
-def test_settings_are_kept_once_a_stage_has_succeeded(tmp_path: Path) -> None:
+def test_settings_are_kept_from_the_first_stage_that_works_on_the_images(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "new" / "run", {"seed": 0, "window": None, "kinds": ("box", "mask")}, "mine")
-    assert not (run.path / "config.yaml").exists()
     assert run.stage("data", lambda: 7) == 7
+    assert not (run.path / "config.yaml").exists()
     kept = {"workflow": "mine", "seed": 0, "window": None, "kinds": ["box", "mask"]}
-    assert yaml.safe_load((run.path / "config.yaml").read_text()) == read_settings(run.path) == kept
+    assert run.stage("supervised", lambda: read_settings(run.path)) == kept
+    assert yaml.safe_load((run.path / "config.yaml").read_text()) == kept
     RunFolder(run.path, {"seed": 0, "window": None, "kinds": ["box", "mask"]}, "mine")
 
 
-def test_a_failed_first_stage_binds_to_nothing(tmp_path: Path) -> None:
-    def fail() -> None:
-        raise FileNotFoundError
-
-    with pytest.raises(FileNotFoundError):
-        RunFolder(tmp_path, {"dataset": "typo"}, "mine").stage("data", fail)
-    RunFolder(tmp_path, {"dataset": "mended"}, "mine").stage("data", lambda: None)
-    with pytest.raises(ConfigError, match=r"\(dataset: 'mended' then, 'typo' now\).*delete the folder to start anew"):
-        RunFolder(tmp_path, {"dataset": "typo"}, "mine")
+def test_images_that_were_only_found_bind_to_nothing(tmp_path: Path) -> None:
+    RunFolder(tmp_path, {"tau": "typo"}, "mine").stage("data", lambda: None)
+    RunFolder(tmp_path, {"tau": "mended"}, "mine").stage("supervised", lambda: None)
+    with pytest.raises(ConfigError, match=r"\(tau: 'mended' then, 'typo' now\).*delete the folder to start anew"):
+        RunFolder(tmp_path, {"tau": "typo"}, "mine")
 
 
 def test_a_setting_that_came_or_went_is_another_setting(tmp_path: Path) -> None:
@@ -80,7 +79,7 @@ def test_settings_of_no_run(tmp_path: Path) -> None:
 def test_what_a_run_depends_on_is_part_of_its_settings(tmp_path: Path) -> None:
     first = RunFolder(tmp_path, {"seed": 0}, "label")
     first.depends_on(student_sha256="aaa")
-    first.stage("data", lambda: None)
+    first.stage("train", lambda: None)
     again = RunFolder(tmp_path, {"seed": 0}, "label")  # the student is not known yet
     again.depends_on(student_sha256="aaa")
     other = RunFolder(tmp_path, {"seed": 0}, "label")
@@ -94,7 +93,7 @@ def test_a_run_that_takes_nothing_up_replaces_one_of_its_own_kind_alone(tmp_path
     finished(tmp_path, {"seed": 0})
     begun = RunFolder(tmp_path, {"seed": 1}, "mine", anew=True)
     assert begun.seconds == {}
-    begun.stage("data", lambda: None)
+    begun.stage("train", lambda: None)
     assert read_settings(tmp_path) == {"workflow": "mine", "seed": 1}
     with pytest.raises(ConfigError, match=r"holds a run of mine.yaml, this is doctor.yaml"):
         RunFolder(tmp_path, {"seed": 1}, "doctor", anew=True)
@@ -114,6 +113,20 @@ def test_times_of_interrupted_runs_add_up(tmp_path: Path, monkeypatch: pytest.Mo
     run = RunFolder(tmp_path, {}, "mine")
     run.stage("train", lambda: None)
     assert run.seconds == RunFolder(tmp_path, {}, "mine").seconds == {"train": 5.5}
+
+
+def test_what_is_said_stands_in_the_folder_s_log(tmp_path: Path) -> None:
+    ours = logging.getLogger("labelmine")
+    before = list(ours.handlers)
+    for said in ("first", "resumed"):
+        run = RunFolder(tmp_path, {}, "mine")
+        logging.getLogger("labelmine.data").info(said)
+        del run
+        gc.collect()
+        logging.getLogger("labelmine.data").info("after it")
+    lines = (tmp_path / "run.log").read_text().splitlines()
+    assert [line.split(" ", 2)[2] for line in lines] == ["INFO labelmine.data: first", "INFO labelmine.data: resumed"]
+    assert ours.handlers == before
 
 
 def test_a_stage_within_a_stage_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,9 +178,9 @@ def test_a_process_that_was_killed_holds_nothing(holder: subprocess.Popen[str], 
 
 def test_a_second_run_of_the_same_process_is_no_second_process(tmp_path: Path) -> None:
     first = RunFolder(tmp_path, {"seed": 0}, "mine")
-    first.stage("data", lambda: None)
+    first.stage("train", lambda: None)
     assert RunFolder(tmp_path, {"seed": 0}, "mine").settings == first.settings
 
 
 def finished(folder: Path, settings: dict[str, Any]) -> None:
-    RunFolder(folder, settings, "mine").stage("data", lambda: None)
+    RunFolder(folder, settings, "mine").stage("train", lambda: None)

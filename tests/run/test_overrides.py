@@ -63,6 +63,22 @@ def test_args_file_and_tracking_settings_are_understood(configs: Path, run: Run)
     assert "unknown override 'experiment'" in refusal(run, tracking=tracking, save_execute_config=False, experiment="x")
 
 
+TRACKED = """
+tracking_uri: null
+output_dir: out
+train: {trainer: {_target_: builtins.dict}, handlers: []}
+run: ["$pathlib.Path(@out_file).write_text(str((@tracking_uri, len(@train::handlers))))"]
+"""
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "sqlite:///out/mlflow.db"), ({"tracking_uri": "u"}, "u")])
+def test_monai_s_tracking_is_the_knob(configs: Path, run: Run, given: dict[str, str], expected: str) -> None:
+    (configs / "tracked.yaml").write_text(TRACKED)
+    asked = {"tracking": "mlflow", "save_execute_config": False}
+    assert run("base.yaml", "tracked.yaml", **asked, **given) == str((expected, 0))
+    assert run("base.yaml", "tracked.yaml") == "(None, 0)"
+
+
 def test_a_workflow_built_by_hand_is_compared_with_its_folder(configs: Path) -> None:
     file = str(configs / "base.yaml")
     ConfigWorkflow(config_file=file, epochs=2).initialize()

@@ -123,4 +123,4 @@ def test_the_list_of_what_changes_nothing_holds_only_knobs_that_there_are() -> N
 
 
 def finish(folder: RunFolder) -> None:
-    folder.stage("data", lambda: None)
+    folder.stage("train", lambda: None)

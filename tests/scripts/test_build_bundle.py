@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from pathlib import Path
 from types import ModuleType
 
+import monai.bundle
 import pytest
 
 from labelmine.bundle import bundle_root
@@ -67,6 +69,35 @@ def test_two_builds_give_the_same_bytes(script: ModuleType, repository: Path) ->
     assert script.build_bundle(repository, out_dir="again").read_bytes() == first
 
 
+OWN = """
+initialize:
+  - {_target_: package_beside_the_configs.begin}
+run: ["$1"]
+"""
+
+
+def test_a_config_finds_the_package_beside_it_from_any_folder(
+    script: ModuleType, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "configs" / "own.yaml").write_text(OWN)
+    content = dict(script.bundle_files(repository))
+    unpacked, elsewhere = tmp_path / "unpacked", tmp_path / "elsewhere"
+    for folder in (unpacked / "configs", elsewhere):
+        folder.mkdir(parents=True)
+    (unpacked / "package_beside_the_configs.py").write_text("def begin(): pass")
+    (unpacked / "configs" / "metadata.json").write_text('{"version": "1.2.3", "network_data_format": {}}')
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for text, found in ((OWN.encode(), False), (content["configs/own.yaml"], True)):
+        (unpacked / "configs" / "own.yaml").write_bytes(text)
+        try:
+            monai.bundle.run(config_file=str(unpacked / "configs" / "own.yaml"), logging_file=False)
+        except ModuleNotFoundError:
+            assert not found
+        else:
+            assert found
+
+
 def test_base_folder_holds_everything_for_the_zoo(script: ModuleType, repository: Path) -> None:
     with zipfile.ZipFile(script.build_bundle(repository, base_folder="labelmine")) as archive:
         assert all(name.startswith("labelmine/") for name in archive.namelist())
@@ -86,3 +117,4 @@ def test_this_repository_ships_no_data_and_no_tests(script: ModuleType, monkeypa
     assert {name.split("/")[0] for name in names} <= {"LICENSE", "configs", "models", "docs", "labelmine"}
     assert {"configs/metadata.json", "docs/README.md", "labelmine/bundle.py", "labelmine/py.typed"} <= set(names)
     assert not [name for name in names if name.startswith("models/") and name.endswith(".py")]
+    assert "models/model.pt" in names, "monai.bundle.load, MONAI Label and the zoo's checks look for no other"

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -180,23 +178,6 @@ def test_gold_alone_is_drawn_evenly() -> None:
     loader = student_loader(Sized(4, 0), batch_size=50, steps=40, gold_share=0.5)  # type: ignore[arg-type]
     counts = torch.bincount(torch.cat(list(loader)), minlength=4) / 2000
     assert counts.tolist() == pytest.approx([0.25] * 4, abs=0.05)
-
-
-def test_mlflow_only_where_asked(images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Any] = []
-
-    class Tracker:
-        def __init__(self, tracking_uri: str, output_transform: Callable[..., float]) -> None:
-            seen.append(tracking_uri)
-
-        def attach(self, engine: Engine) -> None:
-            seen.append(engine)
-
-    monkeypatch.setattr(import_module("labelmine.training.student_trainer"), "MLFlowHandler", Tracker)
-    for uri in (None, "runs"):
-        trained = plan(tracking_uri=uri), student(), *loaders(images)
-        trainer = student_trainer(*trained, max_epochs=1, folder=tmp_path / str(uri))
-    assert seen == ["runs", trainer]
 
 
 def scheduled(images: ImageSet, folder: Path, name: str, **knobs: Any) -> Any:

@@ -15,8 +15,8 @@ from labelmine.run.declared import DeclaredKnob, opening_comment
 
 #: Titles of sections that are not the configs'.
 CHOSEN, COMMON = "choices", "other"
-#: Name of the value without an option's name.
-PLACE = "place"
+#: What help calls the arguments that set knobs without their names; others are folders of images, or of runs.
+PLACES = {"form": "FORM", "output_dir": "FOLDER"}
 
 _WIDEST_DEFAULT = 80  # characters
 
@@ -74,14 +74,18 @@ def knob_option(knob: DeclaredKnob) -> SectionOption:
 def knob_argument(knob: DeclaredKnob) -> click.Argument:
     """Return the argument that sets a knob without its name; as many as there are, where the knob is a list."""
     many = isinstance(knob.default, list)
-    return click.Argument(
-        [PLACE], required=False, nargs=-1 if many else 1, metavar=f"[{place_name(knob.name)}]{'...' if many else ''}"
-    )
+    shown = f"[{place_name(knob.name)}]{'...' if many else ''}"
+    return click.Argument([argument_name(knob.name)], required=False, nargs=-1 if many else 1, metavar=shown)
+
+
+def argument_name(knob: str) -> str:
+    """Return the name of the parameter that sets a knob without its name."""
+    return f"place_{knob}"
 
 
 def place_name(knob: str) -> str:
     """Return what help calls the argument that sets a knob without its name: images, or the folder of a run."""
-    return "DIR" if knob.startswith("dataset") else "RUN"
+    return PLACES.get(knob, "DIR" if knob.startswith("dataset") else "RUN")
 
 
 def overlay_options(seams: Sequence[str]) -> list[SectionOption]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from labelmine.cli.options import PLACE
+from labelmine.cli.options import argument_name
 from labelmine.cli.values import value_of
 from labelmine.run.declared import DeclaredKnob, top_level_keys
 
 
 def overrides_of(
-    ctx: click.Context, files: Sequence[Path], knobs: Sequence[DeclaredKnob], positional: str
+    ctx: click.Context, files: Sequence[Path], knobs: Sequence[DeclaredKnob], positionals: Sequence[str]
 ) -> dict[str, Any]:
     """Return keys of the configuration with the values that the user gave them, and only those.
 
@@ -23,7 +23,7 @@ def overrides_of(
         ctx: Of the parsed command line.
         files: Configs that will be run.
         knobs: Those that have options.
-        positional: Knob that the value without an option's name sets.
+        positionals: Knobs that values without an option's name set.
 
     Raises:
         click.UsageError: One key twice, or a ``--set`` that cannot be read or begins with a key that no file has.
@@ -32,7 +32,8 @@ def overrides_of(
     given = {name: ctx.params[name] for name in by_name if _was_given(ctx, name)}
     nested = _set(ctx, by_name)
     _refuse_unknown(ctx, [key for key, _ in nested], sorted(set().union(*map(top_level_keys, files))))
-    for key, value in [*_placed(ctx, by_name[positional]), *nested]:
+    placed = [pair for name in positionals for pair in _placed(ctx, by_name[name])]
+    for key, value in [*placed, *nested]:
         if key in given:
             raise click.UsageError(f"{key} is given twice", ctx)
         given[key] = value
@@ -44,9 +45,10 @@ def _was_given(ctx: click.Context, name: str) -> bool:
 
 
 def _placed(ctx: click.Context, knob: DeclaredKnob) -> list[tuple[str, Any]]:
-    if not _was_given(ctx, PLACE):
+    name = argument_name(knob.name)
+    if not _was_given(ctx, name):
         return []
-    value = ctx.params[PLACE]
+    value = ctx.params[name]
     return [(knob.name, [_literal(one) for one in value] if isinstance(value, tuple) else _literal(value))]
 
 

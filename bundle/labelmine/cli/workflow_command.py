@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import click
 
 from labelmine.cli.failures import reported
@@ -49,8 +51,9 @@ class WorkflowCommand(click.Command):
             ctx.meta[_KNOBS] = knobs = knobs_of(files)
         except ConfigError as error:
             raise click.UsageError(str(error), ctx) from error
-        positional = next(knob for knob in knobs if knob.name == self.verb.positional)
-        ctx.meta[_PARAMS] = [knob_argument(positional), *map(knob_option, knobs)]
+        by_name = {knob.name: knob for knob in knobs}
+        arguments = [knob_argument(by_name[name]) for name in self.verb.positionals]
+        ctx.meta[_PARAMS] = [*arguments, *map(knob_option, knobs)]
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -62,7 +65,8 @@ class WorkflowCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the workflow with what was given."""
-        overrides = overrides_of(ctx, ctx.meta[_FILES], ctx.meta[_KNOBS], self.verb.positional)
+        overrides = overrides_of(ctx, ctx.meta[_FILES], ctx.meta[_KNOBS], self.verb.positionals)
+        self._refuse_unlisted(ctx, overrides.get(self.verb.positional))
         debug = ctx.params["debug"]
         with messages(debug=debug), reported(debug=debug, resumes=self.verb.resumes):
             run_configs(ctx.meta[_FILES], overrides)
@@ -76,9 +80,19 @@ class WorkflowCommand(click.Command):
                 title = param.section if isinstance(param, SectionOption) else COMMON
                 sections.setdefault(title, []).append(record)
         sections[COMMON] = sections.pop(COMMON)  # last
+        if known := listed(self.verb):
+            sections = {place_name(self.verb.positional): list(known.items()), **sections}
         for title, records in sections.items():
             with formatter.section(title[:1].upper() + title[1:]):
                 formatter.write_dl(records)
+
+    def _refuse_unlisted(self, ctx: click.Context, value: object) -> None:
+        """Answer what the list of a verb does not have with the list, before imports that take seconds."""
+        known = listed(self.verb)
+        if known and value not in known:
+            rows = "".join(f"\n  {name:<14}{purpose}" for name, purpose in known.items())
+            place = place_name(self.verb.positional)
+            raise click.UsageError(f"expected {place} to be one of these. Got: {value!r}{rows}\n", ctx)
 
     def _with_advice(self, error: click.NoSuchOption) -> click.NoSuchOption:
         """Say how a nested key is set, which choice brings the knob that was asked for, or which name is nearest."""
@@ -94,6 +108,14 @@ class WorkflowCommand(click.Command):
         return click.NoSuchOption(error.option_name, f"No such option {error.option_name!r}. {advice}", ctx=error.ctx)
 
 
+def listed(verb: Verb) -> dict[str, str]:
+    """Return what the first value of a verb may be, each with what it is for; empty where anything may be."""
+    if not verb.listing:
+        return {}
+    module, _, attribute = verb.listing.partition(":")
+    return dict(getattr(importlib.import_module(module), attribute))
+
+
 def _on_options(verb: Verb) -> str:
-    place = place_name(verb.positional)
-    return f"{place} is --{verb.positional}. The options are the knobs of configs/{verb.config}.yaml, written as YAML."
+    places = ", ".join(f"{place_name(knob)} is --{knob}" for knob in verb.positionals)
+    return f"{places}. The options are the knobs of configs/{verb.config}.yaml, written as YAML."

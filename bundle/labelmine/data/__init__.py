@@ -2,6 +2,7 @@
 
 from labelmine.data.classes import ClassMap, ClassSpec
 from labelmine.data.duplicates import Pair, near_duplicates
+from labelmine.data.file_grid import FileGrid
 from labelmine.data.folds import Fold, folds_beside_validation, gold_folds
 from labelmine.data.headers import pixel_spacing, slice_index
 from labelmine.data.image_set import ImageSet, find_images, prepare_image_set
@@ -10,6 +11,7 @@ from labelmine.data.intensities import Window
 from labelmine.data.items import Item, Split
 from labelmine.data.label_store import LabelStore
 from labelmine.data.loading import LoadedItem, LoadItem, read_label
+from labelmine.data.maps import join_maps, read_map, write_maps
 from labelmine.data.mask_folder import MaskFolder
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.png import encode_png
@@ -23,6 +25,7 @@ __all__ = [
     "CheckedItems",
     "ClassMap",
     "ClassSpec",
+    "FileGrid",
     "Fold",
     "ImageSet",
     "Item",
@@ -40,13 +43,16 @@ __all__ = [
     "find_items",
     "folds_beside_validation",
     "gold_folds",
+    "join_maps",
     "near_duplicates",
     "pixel_spacing",
     "prepare_image_set",
     "read_image",
     "read_label",
+    "read_map",
     "read_mask",
     "slice_index",
     "split_items",
+    "write_maps",
     "write_phantom_set",
 ]

@@ -62,16 +62,21 @@ class Plane:
         rows, columns = offsets @ self.along_column / self.spacing[0], offsets @ self.along_row / self.spacing[1]
         return np.stack([rows, columns, offsets @ self.normal], axis=1)
 
+    def points_at(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (N, 3) points of the patient at (N, 2) rows and columns."""
+        rows, columns = pixels[:, :1] * self.spacing[0], pixels[:, 1:] * self.spacing[1]
+        return self.position + rows * self.along_column + columns * self.along_row
+
     def is_same(self, other: Plane) -> bool:
         """Whether the pixels of both planes lie on each other."""
+        moved = np.linalg.norm(self.position - other.position)
+        return self.is_parallel(other) and bool(moved < _TOLERANCE * min(self.spacing))
+
+    def is_parallel(self, other: Plane) -> bool:
+        """Whether both planes run in the same directions, with pixels of one size."""
         directions = np.concatenate([self.along_row - other.along_row, self.along_column - other.along_column])
         sizes = np.divide(self.spacing, other.spacing)
-        moved = np.linalg.norm(self.position - other.position)
-        return bool(
-            np.abs(directions).max() < _ANGLE_TOLERANCE
-            and np.abs(sizes - 1).max() < _ANGLE_TOLERANCE
-            and moved < _TOLERANCE * min(self.spacing)
-        )
+        return bool(np.abs(directions).max() < _ANGLE_TOLERANCE and np.abs(sizes - 1).max() < _ANGLE_TOLERANCE)
 
 
 def read_plane(dataset: Dataset, frame: int = 0) -> Plane | None:

@@ -226,7 +226,8 @@ def slice_index(shape: Sequence[int], frame: int | None, slice_axis: int = -1) -
     axes = [axis for axis, length in enumerate(shape) if length > 1]
     wanted = 2 if frame is None else 3
     if len(axes) != wanted:
-        raise DataError(f"expected {wanted} dimensions (those of size 1 not counted), got shape {tuple(shape)}")
+        remedy = "; save each time point or channel as a volume of its own" if len(axes) > 3 else ""
+        raise DataError(f"expected {wanted} dimensions (those of size 1 not counted), got shape {tuple(shape)}{remedy}")
     index: list[int | slice] = [slice(None) if axis in axes else 0 for axis in range(len(shape))]
     if frame is not None:
         if not -3 <= slice_axis <= 2:

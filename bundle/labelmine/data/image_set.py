@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from labelmine.data.findings import Finding
 from labelmine.data.found_set import find_set
 from labelmine.data.integrity import CheckedItems, write_quarantine
 from labelmine.data.intensities import Window
-from labelmine.data.items import Item, Split
+from labelmine.data.items import Item, Split, without_gold
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.reading import read_image
 from labelmine.data.run_split import RunSplit
@@ -188,6 +188,7 @@ def find_images(
     window: tuple[float, float] | None = None,
     slice_axis: int = -1,
     mask_pattern: str | None = None,
+    gold: bool = True,
 ) -> ImageSet:
     """Find and check the images of a workflow that needs no split; None stands for a few phantom images.
 
@@ -199,12 +200,15 @@ def find_images(
         window: (centre, width) for deep images.
         slice_axis: Axis along which volumes are cut.
         mask_pattern: Where the mask of an image lies, see ``MaskPattern``; None: names say it.
+        gold: Whether masks are of use; False: a set whose masks are of other classes is no obstacle.
     """
     folder = Path(output_dir).expanduser()
     require_writable(folder)
     source = write_phantom_set(folder / "phantom", 12, 0, 0) if dataset_dir is None else Path(dataset_dir).expanduser()
     known = classes if classes is not None else _numbered(class_names)
     found = find_set(source, folder, known, slice_axis, mask_pattern)
+    if not gold:
+        found = replace(found, items=[without_gold(item) for item in found.items])
     checked = found.check(folder / QUARANTINE_FILE_NAME, window)
     summary = {"n_images": len(checked.items), "n_quarantined": count_set_aside(checked.set_aside)}
     return ImageSet(

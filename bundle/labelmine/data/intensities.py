@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from labelmine.errors import DataError
+
 #: (centre, width) in the units of the stored values, for example Hounsfield units.
 Window = tuple[float, float]
 
@@ -19,6 +21,17 @@ def percentile_limits(values: np.ndarray) -> tuple[float, float]:
     low, high = (float(limit) for limit in np.percentile(finite, PERCENTILES))
     # A small bright spot on a flat ground may lie wholly outside the percentiles.
     return (low, high) if high > low else (float(finite.min()), float(finite.max()))
+
+
+def check_numbers(values: np.ndarray) -> np.ndarray:
+    """Refuse an image in which no value is a number.
+
+    Raises:
+        DataError: All are NaN or infinite.
+    """
+    if values.dtype.kind == "f" and not np.isfinite(values).any():
+        raise DataError("holds no number (all values are NaN or infinite); export it again")
+    return values
 
 
 def scale_to_limits(values: np.ndarray, low: float, high: float) -> np.ndarray:

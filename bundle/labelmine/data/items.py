@@ -43,3 +43,11 @@ def volume_id(item: Item) -> str:
         'ct/scan.v2'
     """
     return item["id"].removesuffix(f"_frame{item['frame']:04d}") if "frame" in item else item["id"]
+
+
+def without_gold(item: Item) -> Item:
+    """Return an item whose gold is not looked at."""
+    bare = item.copy()
+    bare.pop("label", None)
+    bare.pop("label_parts", None)
+    return bare

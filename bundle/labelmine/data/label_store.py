@@ -9,6 +9,7 @@ the manifest names exists, and what it does not name is simply made again. Below
 - ``masks/<id>.png``, 0 and 255 or class values; where classes overlap, the later class wins;
 - ``by_class/<number>_<class>/<id>.png``, 0 and 255, only for images in which classes overlap;
 - ``weights/<id>.png``, 8 bits for weights in [0, 1], only where pixels are weighted;
+- ``probabilities/<number>_<class>/<id>.png``, 8 bits for [0, 1], only where they are asked for;
 - for slices of NIfTI files ``slices/<id>.png`` instead of ``masks/``, and ``masks/<volume>.nii.gz`` by ``finish``.
 
 ``masks/`` beside the images is thus an image set again. It holds rejected labels too; the manifest says which they are.
@@ -140,6 +141,7 @@ class LabelStore:
         mask: NDArray[Any],
         record: Mapping[str, Any],
         weight: NDArray[np.floating[Any]] | None = None,
+        probability: NDArray[np.floating[Any]] | None = None,
     ) -> None:
         """Write one label, then its line in the manifest.
 
@@ -150,6 +152,7 @@ class LabelStore:
                 JSON types, NumPy numbers or tensors; a ``weight`` among it is one weight for all pixels. Added are
                 ``id``, ``image``, ``overlap`` (classes overlap) and ``weighted`` (pixels are weighted).
             weight: (H, W) in [0, 1]; 0 where a pixel abstains. Stored in steps of 1/255.
+            probability: (K, H, W) in [0, 1], of which ``mask`` was cut. Stored in steps of 1/255.
 
         Raises:
             DataError: A mask or a weight of another shape.
@@ -165,8 +168,10 @@ class LabelStore:
             for channel, path in zip(mask, self._class_paths(item), strict=True):
                 write_whole(path, encode_png(channel.astype(np.uint8) * 255))
         if weight is not None:
-            pixels = (np.clip(weight, 0, 1) * 255).round().astype(np.uint8)
-            write_whole(self._path("weights", item), encode_png(pixels))
+            write_whole(self._path("weights", item), encode_png(_eight_bits(weight)))
+        if probability is not None:
+            for channel, path in zip(probability, self._class_paths(item, "probabilities"), strict=True):
+                write_whole(path, encode_png(_eight_bits(channel)))
         identity = {"id": item["id"], "image": self._image_name(item)}
         facts = {"overlap": overlap, "weighted": weight is not None}
         self._append(item, identity | dict(record) | identity | facts)
@@ -191,6 +196,21 @@ class LabelStore:
         if not record["weighted"]:
             return mask, float(record.get("weight", 1.0))
         return mask, (_read_png(self._path("weights", item)) / np.float32(255)).astype(np.float32)
+
+    def read_probability(self, item: Item) -> NDArray[np.float32]:
+        """Read the probabilities (K, H, W) float32 in [0, 1] of an image, where they were written.
+
+        Raises:
+            DataError: None were written, or their files were removed or damaged.
+        """
+        levels = np.stack([_read_png(path) for path in self._class_paths(item, "probabilities")])
+        return (levels / np.float32(255)).astype(np.float32)
+
+    def remove_files(self, item: Item) -> None:
+        """Remove the files of an image's label, which another form holds; its line in the manifest stays."""
+        others = [*self._class_paths(item), *self._class_paths(item, "probabilities")]
+        for path in [self.mask_path(item), self._path("weights", item), *others]:
+            path.unlink(missing_ok=True)
 
     def mask_path(self, item: Item) -> Path:
         """File of the image's mask: all classes in one picture."""
@@ -267,9 +287,9 @@ class LabelStore:
         else:
             write_whole(path, json.dumps(now).encode())
 
-    def _class_paths(self, item: Item) -> Sequence[Path]:
+    def _class_paths(self, item: Item, part: str = "by_class") -> Sequence[Path]:
         names = [re.sub(r"[^\w.-]", "_", name) for name in self.classes.names]
-        return [self._path(f"by_class/{number}_{name}", item) for number, name in enumerate(names, start=1)]
+        return [self._path(f"{part}/{number}_{name}", item) for number, name in enumerate(names, start=1)]
 
     def _path(self, part: str, item: Item) -> Path:
         return self.folder / part / f"{item['id']}.png"
@@ -277,6 +297,10 @@ class LabelStore:
     def _image_name(self, item: Item) -> str:
         path = Path(item["image"])
         return path.name if self.root is None else relative_name(path.absolute(), self.root)
+
+
+def _eight_bits(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    return np.asarray((np.clip(values, 0, 1) * 255).round(), dtype=np.uint8)
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -46,33 +46,59 @@ def write_label_volumes(
     Raises:
         DataError: A mask of another size than its slice.
     """
+    highest = max((value for value in classes.values or () if isinstance(value, int)), default=1)
+    dtype = np.uint8 if highest <= 255 else np.uint16
+    return write_volumes(items, lambda item: _class_numbers(read(item), classes), dtype, folder, slice_axis)
+
+
+def write_volumes(
+    items: Iterable[Item],
+    read: Callable[[Item], NDArray[Any]],
+    dtype: type[np.generic],
+    folder: Path,
+    slice_axis: int = -1,
+) -> list[Path]:
+    """Write ``<volume id>.nii.gz`` of what ``read`` gives (H, W) of each slice; else as ``write_label_volumes``.
+
+    Raises:
+        DataError: A picture of another size than its slice.
+    """
     volumes: dict[str, list[Item]] = {}
     for item in items:
         volumes.setdefault(item["image"], []).append(item)
-    return [_write_volume(Path(image), volumes[image], read, classes, folder, slice_axis) for image in volumes]
+    return [_write_volume(Path(image), volumes[image], read, dtype, folder, slice_axis) for image in volumes]
 
 
 def _write_volume(
     image: Path,
     items: list[Item],
     read: Callable[[Item], NDArray[Any]],
-    classes: ClassMap,
+    dtype: type[np.generic],
     folder: Path,
     slice_axis: int,
 ) -> Path:
     source = nib.load(image)
-    highest = max((value for value in classes.values or () if isinstance(value, int)), default=1)
-    volume = np.zeros(source.shape, dtype=np.uint8 if highest <= 255 else np.uint16)
+    volume = np.zeros(source.shape, dtype=dtype)
     for item in items:
         index = slice_index(source.shape, item.get("frame"), slice_axis)
-        mask = _class_numbers(read(item), classes)
-        if volume[index].shape != mask.shape:
-            raise DataError(f"{item['id']}: mask is {mask.shape}, its slice of {image.name} {volume[index].shape}")
-        volume[index] = mask
+        values = read(item)
+        if volume[index].shape != values.shape:
+            raise DataError(f"{item['id']}: mask is {values.shape}, its slice of {image.name} {volume[index].shape}")
+        volume[index] = values
     path = folder / f"{volume_id(items[0])}.nii.gz"
-    labels = nib.Nifti1Image(volume, source.affine, _clean_header(source.header, volume.dtype))
-    write_whole(path, gzip.compress(labels.to_bytes(), mtime=0))
+    write_whole(path, encode_volume(volume, source))
     return path
+
+
+def encode_volume(values: NDArray[Any], source: Any) -> bytes:
+    """Return values as the content of a ``.nii.gz`` file that lies on a NIfTI image, with nothing else of its header.
+
+    Args:
+        values: In the image's shape.
+        source: The image, as nibabel loads it.
+    """
+    volume = nib.Nifti1Image(values, source.affine, _clean_header(source.header, values.dtype))
+    return gzip.compress(volume.to_bytes(), mtime=0)
 
 
 def _class_numbers(mask: NDArray[Any], classes: ClassMap) -> NDArray[Any]:

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from labelmine.data.classes import LOSSY_NOISE, ClassMap, ClassSpec, Color, numbered
 from labelmine.data.findings import Findings
 from labelmine.data.levels import MaskLevels, pool_levels
-from labelmine.data.peaks import MANY_LEVELS, find_peaks, is_doubtful, is_smeared
+from labelmine.data.peaks import MANY_LEVELS, find_peaks, is_doubtful, is_smeared, looks_like_picture
 from labelmine.errors import ConfigError, DataError
 
 #: Levels named in one message.
 NAMED_LEVELS = 20
 #: So many different numbers of objects, in masks of 1..n, are no class map.
 OBJECT_COUNTS, MANY_OBJECTS = 3, 4
+#: Objects that fell into pieces, and files whose numbers have gaps (cropped), are few of all.
+FRAGMENTS, GAPS = 0.05, 0.05
 
 KNOB = "a level that is left out is background, and --classes 1 makes all one class"
 
@@ -111,15 +113,18 @@ def _numbered_or_objects(exact: MaskLevels, grey: Sequence[MaskLevels], findings
 
 
 def _are_objects(grey: Sequence[MaskLevels]) -> bool:
-    """Whether each file numbers connected objects 1..n, with n differing: a class map has its classes in any file."""
+    """Whether files number connected objects 1..n, with n differing: a class map has its classes in any file."""
     files: dict[str, set[float]] = {}
+    regions = numbers = 0
     for one in grey:
         positive = one.values[one.is_positive]
-        if one.regions > len(positive):
-            return False
+        # Of a lone level regions are not counted; as its one object it says nothing either way.
+        regions, numbers = regions + one.regions, numbers + len(positive) * bool(one.regions)
         files.setdefault(one.path, set()).update(positive.tolist())
-    counts = [len(values) for values in files.values() if values]
-    if any(values and max(values) != len(values) for values in files.values()):
+    held = [values for values in files.values() if values]
+    counts = [len(values) for values in held]
+    with_gaps = sum(max(values) != len(values) for values in held)
+    if regions > (1 + FRAGMENTS) * numbers or with_gaps > GAPS * len(held):
         return False
     return len(set(counts)) >= OBJECT_COUNTS and max(counts) >= MANY_OBJECTS
 
@@ -130,6 +135,8 @@ def _refuse_merged(peaks: Sequence[float], pooled: MaskLevels, grey: Sequence[Ma
             f"classes: masks hold fractions up to {pooled.highest:.4g}: means of class numbers (resampled), or a soft "
             "map? Save them resampled with nearest neighbour, as whole numbers; --classes 1 cuts at half of the highest"
         )
+    if is_smeared(pooled) and looks_like_picture(pooled, np.array(peaks)):
+        raise _picture(grey, "--classes 1 cuts at half of the highest")
     if len(peaks) < 2:
         return
     if set(peaks) in ({1, 255}, {1, 65535}) and not any(set(peaks) <= set(one.values) for one in grey):
@@ -173,6 +180,9 @@ def _of_colors(colors: Sequence[MaskLevels], grey: Sequence[MaskLevels], finding
     kept = positive & (pooled.solid > 0.1 * pooled.pixels) & (pooled.pixels > 0.005 * pooled.pixels[positive].sum())
     is_smear = positive.sum() > MANY_LEVELS or any(one.is_lossy for one in colors)
     kept = kept if is_smear and kept.any() else positive
+    peaks = pooled.values[kept] if is_smear else pooled.values[:0]
+    if is_smear and (len(peaks) > MANY_LEVELS or looks_like_picture(pooled, peaks)):
+        raise _picture(colors, '--classes "{name: [red, green, blue]}" reads colours that stand for something')
     found = [(int(red), int(green), int(blue)) for red, green, blue in pooled.values[kept]]
     is_grey_too = any(one.is_positive.any() for one in grey)
     if len(found) == 1 and not is_grey_too:
@@ -191,6 +201,15 @@ def _of_colors(colors: Sequence[MaskLevels], grey: Sequence[MaskLevels], finding
     raise ConfigError(
         f"classes: masks hold {len(found)} colours besides black{also}, which would become one class: "
         f"{', '.join(named)}{more}. {line}{KNOB.replace('level', 'colour')}"
+    )
+
+
+def _picture(masks: Sequence[MaskLevels], knob: str) -> ConfigError:
+    names = [Path(one.path).name for one in masks]
+    return ConfigError(
+        f"classes: what is given as masks looks like pictures ({names[0]}{', ...' if len(names) > 1 else ''}): most "
+        "pixels are neither background (0, black) nor of a level that stands out. Are they images, or images with the "
+        f"outline drawn in? Give masks in which background is 0, or a --mask_pattern that finds them; {knob}"
     )
 
 

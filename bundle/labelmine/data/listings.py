@@ -6,7 +6,7 @@ import json
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
@@ -21,8 +21,12 @@ from labelmine.data.unused_files import COCO_REMEDY, is_coco
 from labelmine.errors import DataError
 
 COLUMNS = ("id", "image", "label", "group", "split")
-#: Other names under which tables list the gold mask.
-LABEL_COLUMNS = ("label", "mask", "seg", "segmentation", "gt", "ground_truth")
+#: Names under which tables list image, gold mask and patient; the latter makes groups where no `group` does.
+NAMES = {
+    "image": ("image", "image_path", "img", "img_path", "image_file"),
+    "label": ("label", "mask", "seg", "segmentation", "gt", "ground_truth", "mask_path", "label_path", "mask_file"),
+    "patient": ("patient", "patient_id", "patientid", "subject", "subject_id"),
+}
 #: Parts the masks of one image in a cell; no file system's own separator.
 PARTS = "|"
 #: Unused columns and keys that are named.
@@ -72,11 +76,11 @@ def read_listing(path: Path, findings: Findings | None = None, unused: list[SetA
     """Read a CSV table or a MONAI datalist JSON; relative paths are relative to the file.
 
     Masks are in the column ``label`` (or ``mask``, ``seg``, ``segmentation``, ``gt``); several of one image are
-    parted by ``|``.
+    parted by ``|``. Images of one ``patient_id`` are a group, named after the first of them.
 
     Args:
         path: The file.
-        findings: Receives which column held the masks.
+        findings: Receives which column of another name held images, masks or patients.
         unused: Receives the columns and keys that were not used.
 
     Raises:
@@ -107,23 +111,34 @@ def _csv_rows(path: Path, findings: Findings) -> tuple[list[dict[str, str]], Spa
     except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise DataError(f"{path}: cannot be read as a CSV table ({error}); save it as UTF-8 CSV") from error
     table.columns = pd.Index([str(column).strip().lower() for column in table.columns])
+    given = tuple(table.columns)
+    table = table.rename(columns=_renamed_columns(list(given), path.name, findings))
     if "image" not in table.columns:
-        raise DataError(f"{path}: expected a column `image` among {COLUMNS}, got {tuple(table.columns)}")
-    table = table.rename(columns=_label_column(list(table.columns), path.name, findings))
-    spare = [str(column) for column in table.columns if column not in COLUMNS]
-    known = table[[column for column in table.columns if column in COLUMNS]]
+        raise DataError(f"{path}: expected a column `image` among {COLUMNS}, got {given}")
+    used = (*COLUMNS, "patient") if "group" not in given else COLUMNS
+    spare = [str(column) for column in table.columns if column not in used]
+    known = table[[column for column in table.columns if column in used]]
     rows = [{str(key): str(value).strip() for key, value in row.items()} for row in known.to_dict("records")]
     return rows, {"columns": spare}
 
 
-def _label_column(columns: list[str], name: str, findings: Findings) -> dict[str, str]:
-    """Return what to rename so that the masks' column is called ``label``."""
-    found = [column for column in columns if column in LABEL_COLUMNS]
-    if len(found) > 1:
-        raise DataError(f"{name}: expected one column of masks, got {found}; keep one of them, called `label`")
-    if found and found != ["label"]:
-        findings.note("listing", f"the column `{found[0]}` of {name} was read as the masks' (`label`)")
-    return dict.fromkeys(found, "label")
+def _renamed_columns(columns: list[str], name: str, findings: Findings) -> dict[str, str]:
+    """Return what to rename so that columns are called ``image``, ``label`` and ``patient``."""
+    renamed: dict[str, str] = {}
+    for known, names in NAMES.items():
+        found = [column for column in columns if column in names]
+        if known == "patient":
+            found = [] if "group" in columns else found[:1]
+        if len(found) > 1:
+            what = {"image": "images", "label": "masks"}[known]
+            raise DataError(f"{name}: expected one column of {what}, got {found}; keep one of them, called `{known}`")
+        renamed |= dict.fromkeys(found, known)
+        if found and found != [known] and known != "patient":
+            what = {"image": "the images'", "label": "the masks'"}[known]
+            findings.note("listing", f"the column `{found[0]}` of {name} was read as {what} (`{known}`)")
+        elif found and known == "patient":
+            findings.note("listing", f"images of one `{found[0]}` of {name} are a group, which no split parts")
+    return renamed
 
 
 def _renamed(row: Any, names: Mapping[str, str]) -> Any:
@@ -147,7 +162,7 @@ def _datalist_rows(path: Path, findings: Findings) -> tuple[list[dict[str, str]]
             raise DataError(f"{path}: {COCO_REMEDY}, and give their folder as dataset_dir")
         raise DataError(f"{path}: expected a MONAI datalist with lists named {tuple(SECTIONS)}; found none")
     keys = {str(key) for name in sections for row in datalist[name] if isinstance(row, Mapping) for key in row}
-    renamed = _label_column(sorted(keys), path.name, findings)
+    renamed = _renamed_columns(sorted(keys), path.name, findings)
     for name in sections:
         datalist[name] = [_renamed(row, renamed) for row in datalist[name]]
     spare = {"keys": set(datalist) - set(sections) - KNOWN_KEYS, "keys of rows": keys - set(COLUMNS) - set(renamed)}
@@ -162,7 +177,7 @@ def _datalist_row(path: Path, section: str, number: int, row: Any) -> dict[str, 
     fields = row if isinstance(row, Mapping) else {"image": row}
     if not isinstance(fields.get("image"), str) or not isinstance(fields.get("label", ""), str):
         raise DataError(f"{path}: {section}[{number}]: expected one `image` path and at most one `label`, got {row!r}")
-    known = {key: str(fields[key]) for key in COLUMNS if fields.get(key) is not None}
+    known = {key: str(fields[key]) for key in (*COLUMNS, "patient") if fields.get(key) is not None}
     # The Medical Segmentation Decathlon's test section has no masks: those images are there to be labelled.
     split = SECTIONS[section] if known.get("label") else "unlabeled"
     return {"split": split} | known
@@ -174,9 +189,17 @@ def _entries(rows: list[dict[str, str]], path: Path) -> list[Entry]:
             raise DataError(f"{path}: row {number} has no `image` path")
     images = [_existing(path.parent / Path(row["image"]).expanduser()) for row in rows]
     names = _default_ids(images, path.parent)
-    return [
+    entries = [
         _entry(row, f"{path}: row {n}", path.parent, image, name)
         for n, (row, image, name) in enumerate(zip(rows, images, names, strict=True), start=1)
+    ]
+    # Groups are written into a run's files; a patient's number is not.
+    first: dict[str, str] = {}
+    return [
+        replace(entry, group=first.setdefault(row["patient"], entry.id))
+        if row.get("patient") and not entry.group
+        else entry
+        for row, entry in zip(rows, entries, strict=True)
     ]
 
 

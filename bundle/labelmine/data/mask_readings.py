@@ -12,6 +12,7 @@ from labelmine.data.mask_pattern import ARROW
 from labelmine.data.placed_file import PlacedFile
 from labelmine.errors import DataError
 
+SHOWN_WAYS = 4
 NO_MASKS = f"--mask_pattern '{{id}} {ARROW}'"
 
 
@@ -75,7 +76,10 @@ def refuse_channels(top: str, image: PlacedFile, styles: Sequence[str], mask: Pl
 def refuse_unpaired(top: str, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> None:
     """Stop where files look like masks, and none is named like an image."""
     shown = f"{len(masks)} files look like masks ({masks[0].path}{', ...' if len(masks) > 1 else ''})"
-    ways = [*(knob(pattern) for pattern in (guess_pattern(images, masks),) if pattern), f"{NO_MASKS} for no masks"]
+    folders = dict.fromkeys(file.path.parent for file in masks)
+    guesses = [guess_pattern(images, [file for file in masks if file.path.parent == folder]) for folder in folders]
+    shown_guesses = [knob(pattern) for pattern in guesses if pattern][:SHOWN_WAYS]
+    ways = [*shown_guesses, f"{NO_MASKS} for no masks"]
     raise DataError(
         f"{top}: {shown}, and none is named like an image ({images[0].path}{', ...' if len(images) > 1 else ''}). Name "
         f"masks like their images, list the pairs in a CSV (image,label), or say it: {'; or '.join(ways)}"
@@ -85,13 +89,14 @@ def refuse_unpaired(top: str, images: Sequence[PlacedFile], masks: Sequence[Plac
 def guess_pattern(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> str | None:
     """Drop what all names of a folder have in common; what is left may be the same for images and masks.
 
-    From ``images/21_training.tif`` and ``1st_manual/21_manual1.gif``, and others of their kind, ``21`` is left.
+    From ``images/21_training.tif`` and ``1st_manual/21_manual1.gif``, and others of their kind, ``21`` is left. A
+    number stays whole: of ``images/001`` and ``images/002`` all digits are the name's.
     """
     sides = []
     for files in (images, masks):
         files = [file for file in files if file.path.parent == files[0].path.parent]
-        head = _common_start([file.stem for file in files])
-        tail = _common_start([file.stem[len(head) :][::-1] for file in files])[::-1]
+        head = _common_start([file.stem for file in files]).rstrip("0123456789")
+        tail = _common_start([file.stem[len(head) :][::-1] for file in files])[::-1].lstrip("0123456789")
         cores = {file.stem[len(head) : len(file.stem) - len(tail)] for file in files}
         sides.append((f"{files[0].path.parent.as_posix()}/{head}{{id}}{tail}".removeprefix("./"), cores))
     (image, names), (mask, found) = sides

@@ -108,6 +108,7 @@ def refuse_unlabeled(files: Iterable[PurePosixPath], top: str) -> None:
     named = [file for file in placed if named_masks(file.stem)]
     masks = looks or (named if len(named) > len(placed) / 2 else [])
     images = [file for file in placed if file not in masks]
+    _refuse_masks_of_several(top, named, [file for file in placed if file not in named])
     unread = {file.path.suffix for file in masks if not file.path.name.lower().endswith(READ_SUFFIXES)}
     if masks and not all(file.path.suffix in unread for file in masks):
         refuse_unpaired(top, images or masks, masks)
@@ -117,6 +118,24 @@ def refuse_unlabeled(files: Iterable[PurePosixPath], top: str) -> None:
             f"files ({masks[0].path}), which are not read; convert them to PNG, or say that there are no masks: "
             f"{NO_MASKS}"
         )
+
+
+def _refuse_masks_of_several(top: str, named: Sequence[PlacedFile], others: Sequence[PlacedFile]) -> None:
+    """Stop where most files named like masks, ``x_seg``, lie beside several of one name, ``x_t1`` and ``x_t2``."""
+    beside: dict[PurePosixPath, list[PlacedFile]] = defaultdict(list)
+    for file in others:
+        beside[file.path.parent].append(file)
+    found = []
+    for mask in named:
+        for stem in named_masks(mask.stem):
+            of_name = [file for file in beside[mask.path.parent] if file.stem.startswith(stem.core) and stem.core]
+            if of_name:
+                found.append((of_name, mask, stem))
+                break
+    if len(found) > len(named) / 2:
+        images, mask, stem = found[0]
+        styles = ["{id}" + file.stem[len(stem.core) :] for file in images]
+        refuse_channels(top, images[0], styles, mask, stem)
 
 
 _IMAGES = PurePosixPath("images")

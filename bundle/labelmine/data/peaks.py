@@ -19,6 +19,10 @@ PEAK_MASS, PEAK_SOLID = 0.03, 0.3
 FEW_FRACTIONS = 3
 #: Resampling with splines swings about 1 by less than this, mostly.
 OVERSHOOT = 0.3
+#: A mask, smeared or not, is mostly background and foreground: pixels near neither make up less than this share.
+PICTURE_SHARE = 0.5
+#: Colours of a smear are mixtures of those that were meant, but for this.
+COLOR_NOISE = 32
 #: Neighbours in a soft map differ by less than this share of its highest value, on average.
 SOFT_STEP = 0.15
 
@@ -56,6 +60,33 @@ def find_peaks(levels: MaskLevels) -> list[float]:
         kept &= ~broken
     kept &= levels.pixels > 0.005 * levels.pixels[positive].sum()
     return [float(value) for value in levels.values[kept]] or [_top(levels)]
+
+
+def looks_like_picture(levels: MaskLevels, peaks: NDArray[np.floating]) -> bool:
+    """Whether most pixels are neither background, nor a level that was meant, nor a mixture of such colours.
+
+    Args:
+        levels: Pooled levels of masks, grey or colours.
+        peaks: (P,) grey levels or (P, 3) colours that were meant.
+    """
+    if levels.is_color:
+        return _mixed(levels, peaks) < PICTURE_SHARE
+    near = levels.highest * NOISE_SHARE
+    known = np.concatenate([[0.0], peaks])
+    is_known = (np.abs(levels.values[:, None] - known) <= near).any(axis=1)
+    return bool(levels.pixels[is_known].sum() < PICTURE_SHARE * levels.pixels.sum())
+
+
+def _mixed(levels: MaskLevels, peaks: NDArray[np.floating]) -> float:
+    """Share of the pixels whose colour lies on a line from black, or from a peak, to a peak."""
+    ends = np.concatenate([np.zeros((1, 3)), peaks.reshape(-1, 3)])
+    is_mixed = ~levels.is_positive
+    for n, first in enumerate(ends):
+        for second in ends[n + 1 :]:
+            line, away = second - first, levels.values - first
+            part = np.clip(away @ line / max(float(line @ line), 1.0), 0, 1)
+            is_mixed |= np.abs(away - part[:, None] * line).max(axis=1) <= COLOR_NOISE
+    return float(levels.pixels[is_mixed].sum() / levels.pixels.sum())
 
 
 def is_doubtful(peak: float) -> bool:

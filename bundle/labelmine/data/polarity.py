@@ -1,4 +1,4 @@
-"""Whether foreground and background of the gold masks may be swapped: said, never mended unasked."""
+"""Whether foreground and background of the gold masks may be swapped, or outlines left unfilled: said, never mended."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from labelmine.data.levels import MaskLevels
 UNUSUAL = 0.5
 #: Masks of which it holds before it is said, as a share of those with foreground.
 MOST = 0.5
+#: Lines of one or two pixels have hardly any pixel whose neighbours are all foreground; of so few pixels it is no sign.
+THIN, FEW_PIXELS = 0.1, 50
 
 INVERTED = "check that background and foreground are not swapped (background is 0; invert the files if they are)"
 
@@ -25,18 +27,20 @@ def note_polarity(measured: Sequence[MaskLevels], classes: ClassMap, findings: F
         measured: Levels of every mask; all fit the classes.
         classes: The set's classes.
         findings: Receives foreground that fills the border or most of the picture in most masks, masks that are
-            foreground wholly, and palettes in which index 0 is not black, or black is another index.
+            foreground wholly or thin lines, and palettes in which index 0 is not black, or black is another index.
     """
-    border, area, whole = [], [], []
+    border, area, whole, thin = [], [], [], []
     n_filled = 0
     for one in measured:
         is_class = classes_of_levels(one, classes).any(axis=0)
-        share = one.pixels[is_class].sum() / one.pixels.sum()
+        pixels = one.pixels[is_class].sum()
+        share = pixels / one.pixels.sum()
         n_filled += bool(share > 0)
         name = Path(one.path).name
         border += [name] if one.border[is_class].sum() > UNUSUAL * one.border.sum() else []
         area += [name] if share > UNUSUAL else []
         whole += [name] if share == 1 else []
+        thin += [name] if pixels > FEW_PIXELS and one.solid[is_class].sum() < THIN * pixels else []
     for name in dict.fromkeys(whole):
         findings.note("polarity", f"masks are foreground all over; {INVERTED}", name)
     if len(border) > MOST * n_filled:
@@ -45,6 +49,9 @@ def note_polarity(measured: Sequence[MaskLevels], classes: ClassMap, findings: F
     if len(area) > MOST * n_filled:
         sentence = f"foreground covers more than half of the picture in {len(area)} of {n_filled} masks"
         findings.note("polarity", f"{sentence}; {INVERTED}")
+    if len(thin) > MOST * n_filled:
+        sentence = f"foreground is made of thin lines in {len(thin)} of {n_filled} masks"
+        findings.note("polarity", f"{sentence}; fill the masks if these are the outlines of what is meant")
     _note_palettes(measured, findings)
 
 

@@ -16,6 +16,7 @@ from labelmine.data.dicom import read_dicom
 from labelmine.data.headers import file_kind, slice_index
 from labelmine.data.intensities import (
     Window,
+    check_numbers,
     percentile_limits,
     scale_by_percentiles,
     scale_by_window,
@@ -104,7 +105,7 @@ def _read_scaled(path: Path, frame: int | None, window: Window | None, slice_axi
         raise DataError("unknown image format; expected PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM or NIfTI")
     if is_deep_color(path):
         return scale_deep_color(read_deep_color(path))
-    pixels = _read_picture(path)
+    pixels = check_numbers(_read_picture(path))
     if pixels.dtype == np.uint8:
         return (pixels / np.float32(255)).astype(np.float32)
     return scale_by_percentiles(pixels) if window is None else scale_by_window(pixels, window)
@@ -118,7 +119,7 @@ def _volume(path: str, _modified_ns: int) -> tuple[np.ndarray, tuple[float, floa
     if array.dtype.names:
         raise DataError(f"NIfTI with compound values {array.dtype.names}; convert it to grey values")
     array.flags.writeable = False
-    return array, percentile_limits(array)
+    return array, percentile_limits(check_numbers(array))
 
 
 def _read_picture(path: Path) -> np.ndarray:

@@ -10,7 +10,7 @@ from labelmine.data.dicom_geometry import order_by_position
 from labelmine.data.dicom_gold import is_dicom_gold, label_by_dicom_gold
 from labelmine.data.findings import Findings
 from labelmine.data.folder_scan import Scan, scan_folder
-from labelmine.data.headers import NIFTI_SUFFIXES, Header, patient_groups, read_header, without_suffix
+from labelmine.data.headers import NIFTI_SUFFIXES, Header, file_kind, patient_groups, read_header, without_suffix
 from labelmine.data.items import Item
 from labelmine.data.listings import Entry, read_listing
 from labelmine.data.mask_pattern import MaskPattern
@@ -34,14 +34,15 @@ def find_items(
 ) -> list[Item]:
     """Find the images of a set; only headers are read.
 
-    ``dataset_dir`` is one of: a folder with images and masks; a folder of images without masks, at any depth; a CSV
-    table (``id,image,label,group,split``, only ``image`` needed); a MONAI datalist JSON; a ``dataset.json`` of nnU-Net.
+    ``dataset_dir`` is one of: a folder with images and masks; a folder of images without masks, at any depth; one
+    image file; a CSV table (``id,image,label,group,split``, only ``image`` needed); a MONAI datalist JSON; a
+    ``dataset.json`` of nnU-Net.
     In a folder masks lie apart (``images/`` and ``masks/``, and the names of public sets) or beside their images, and
     are named like them, see ``pair_by_names``. Frames of a multi-frame DICOM and slices of a NIfTI volume become one
     item each, with the file, or the DICOM patient, as their group.
 
     Args:
-        dataset_dir: Folder, or CSV or JSON file.
+        dataset_dir: Folder, or image, CSV or JSON file.
         slice_axis: Axis along which NIfTI volumes are cut.
         set_aside: Receives what cannot be used and what is not (hand it on to ``check_items``); logged either way.
         mask_pattern: Where the mask of an image lies in a folder, see ``MaskPattern``; None: names say it.
@@ -87,7 +88,9 @@ def _scan(source: Path, mask_pattern: str | None, findings: Findings) -> Scan:
     if source.is_dir():
         return scan_folder(source, MaskPattern.parse(mask_pattern) if mask_pattern is not None else None, findings)
     if mask_pattern is not None:
-        raise ConfigError(f"mask_pattern: {source.name} lists the masks itself; give a folder, or take the knob out")
+        raise ConfigError(f"mask_pattern: {source.name} is no folder; give one, or take the knob out")
+    if file_kind(source) is not None:
+        return Scan(source.parent, [Entry(without_suffix(source).name, source)], is_listing=True)
     unused: list[SetAside] = []
     return Scan(source.parent, read_listing(source, findings, unused), unused=unused, is_listing=True)
 

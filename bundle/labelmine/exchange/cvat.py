@@ -39,11 +39,26 @@ def image_element(name: str, mask: NDArray[np.bool_], class_names: Sequence[str]
     return image
 
 
-def encode_cvat_xml(images: Iterable[ElementTree.Element]) -> bytes:
-    """Return the content of ``annotations.xml``."""
+def encode_cvat_xml(images: Iterable[ElementTree.Element], class_names: Sequence[str]) -> bytes:
+    """Return the content of ``annotations.xml``.
+
+    Args:
+        images: Of ``image_element``.
+        class_names: K labels of the task; CVAT goes by those it has, datumaro finds them here alone.
+    """
+    pictures = list(images)
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
-    root.extend(list(images))
+    task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
+    ElementTree.SubElement(task, "name").text = "labelmine"
+    ElementTree.SubElement(task, "size").text = str(len(pictures))
+    ElementTree.SubElement(task, "mode").text = "annotation"
+    labels = ElementTree.SubElement(task, "labels")
+    for name in class_names:
+        label = ElementTree.SubElement(labels, "label")
+        ElementTree.SubElement(label, "name").text = name
+        ElementTree.SubElement(label, "attributes")
+    root.extend(pictures)
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 

@@ -83,7 +83,7 @@ def write_review_folders(folder: str | Path, cases: Iterable[ReviewCase], class_
         _write_volumes(case, name, class_names, monai_label, slicer)
         cvat.put(f"images/{name}.png", encode_png(_bytes(case.image)))
         elements.append(image_element(f"{name}.png", case.mask, class_names, len(elements)))
-    cvat.put(CVAT_XML, encode_cvat_xml(elements))
+    cvat.put(CVAT_XML, encode_cvat_xml(elements, class_names))
     cvat.put("labels.json", json.dumps([{"name": name, "attributes": []} for name in class_names]).encode())
     for files in (monai_label, slicer, cvat):
         files.drop_others()

@@ -11,6 +11,7 @@ from labelmine.handlers.pseudo_labeling import PseudoLabeling
 from labelmine.handlers.resume import Resume
 from labelmine.handlers.schedule import Schedule
 from labelmine.handlers.stage_progress import StageProgress
+from labelmine.handlers.uncertainty_saver import UncertaintySaver, map_names
 
 __all__ = [
     "EmaStudent",
@@ -26,5 +27,7 @@ __all__ = [
     "Resume",
     "Schedule",
     "StageProgress",
+    "UncertaintySaver",
+    "map_names",
     "read_history",
 ]

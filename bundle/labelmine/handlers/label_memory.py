@@ -85,6 +85,7 @@ class InFiles:
         student_sha256: Returns the hash of the student's file, which labels are replayed with; asked when the first
             label is written.
         tta: Whether the student answered with its mean over flips and turns, see ``TestTimeAverage``.
+        probabilities: Whether what labels were cut of is written, too.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class InFiles:
         view: StudentView,
         student_sha256: Callable[[], str] | None = None,
         tta: bool = False,
+        probabilities: bool = False,
     ) -> None:
         """Keep the store and look items up by id."""
+        self.probabilities = probabilities
         self.store = store
         self.items = {item["id"]: item for item in items}
         self.view = view
@@ -112,7 +115,7 @@ class InFiles:
         """Write the labels of a batch; ``batch["original_size"]`` (B, 2) says at which size."""
         for index, image_id in enumerate(batch["id"]):
             size = (int(batch["original_size"][index][0]), int(batch["original_size"][index][1]))
-            mask = to_original(label.mask[index].cpu(), size) > 0.5
+            whole = to_original(label.mask[index].cpu(), size).numpy()
             weight = label.weight[index].cpu()
             uniform = bool((weight == weight.flatten()[0]).all())
             refusal = label.refusal[index]
@@ -131,7 +134,8 @@ class InFiles:
                 "teacher_size": int(teacher_images(batch).shape[-1]),
             }
             pixels = None if uniform else to_original(weight, size)[0].numpy()
-            self.store.write(self.items[image_id], mask.numpy(), record, pixels)
+            kept = whole if self.probabilities else None
+            self.store.write(self.items[image_id], whole > 0.5, record, pixels, kept)
 
     def _origin(self) -> dict[str, str | bool]:
         if self._student is None:

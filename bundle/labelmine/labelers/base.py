@@ -80,6 +80,9 @@ class Labeler(ABC):
     def choose(self, setting: float) -> None:  # noqa: B027  # as for prepare
         """Take up the setting that did best on held-out gold, a key of ``answers``."""
 
+    def check(self, student: StudentNetwork) -> None:  # noqa: B027  # as for prepare
+        """Refuse a kind of student that it cannot label with; asked of an untrained one, before any is trained."""
+
     def prepare(self, student: StudentNetwork) -> None:  # noqa: B027  # a default that does nothing, not an omission
         """Take up what depends on more of the student than its answer to a batch.
 

@@ -32,6 +32,19 @@ def network_of(student: StudentNetwork) -> nn.Module:
     return network
 
 
+def module_of(network: nn.Module, layer: str) -> nn.Module:
+    """Return a module of a network by its dotted name.
+
+    Raises:
+        ConfigError: When there is no such module; names that would work are given.
+    """
+    modules = dict(network.named_modules())
+    if layer not in modules:
+        known = ", ".join(name for name in modules if name and name.count(".") < 2)
+        raise ConfigError(f"layer: the network has no module '{layer}'. Among others it has: {known[:400]}")
+    return modules[layer]
+
+
 @contextmanager
 def recorded_features(network: nn.Module, layer: str) -> Iterator[list[Tensor]]:
     """Collect what ``layer`` puts out while the network runs.
@@ -43,12 +56,8 @@ def recorded_features(network: nn.Module, layer: str) -> Iterator[list[Tensor]]:
     Raises:
         ConfigError: When there is no such module; names that would work are given.
     """
-    modules = dict(network.named_modules())
-    if layer not in modules:
-        known = ", ".join(name for name in modules if name and name.count(".") < 2)
-        raise ConfigError(f"layer: the network has no module '{layer}'. Among others it has: {known[:400]}")
     seen: list[Tensor] = []
-    handle = modules[layer].register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    handle = module_of(network, layer).register_forward_hook(lambda _module, _inputs, output: seen.append(output))
     try:
         yield seen
     finally:
@@ -75,6 +84,15 @@ class FeatureMap:
     def __post_init__(self) -> None:
         """Check the knobs."""
         check_number("stride", self.stride, 1, whole=True)
+
+    def check(self, student: StudentNetwork) -> None:
+        """Refuse a student without the layer.
+
+        Raises:
+            ConfigError: No such layer.
+        """
+        if self.encoder is None:
+            module_of(network_of(student), self.layer)
 
     def of(self, images: Tensor, student: StudentNetwork, exclusive: bool) -> tuple[Tensor, Tensor | None]:
         """Return L2-normalised features (B, D, h, w) of images (B, 3, S, S).

@@ -126,6 +126,14 @@ class ReferenceLabeler(Labeler):
         self.seed = seed
         self._pool: Pool | None = None
 
+    def check(self, student: StudentNetwork) -> None:
+        """Refuse a student without the layer whose features are compared.
+
+        Raises:
+            ConfigError: No such layer.
+        """
+        self.features.check(student)
+
     @torch.no_grad()
     def prepare(self, student: StudentNetwork) -> None:
         """Build the pool anew from the references as the student sees them now.

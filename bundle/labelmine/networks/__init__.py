@@ -1,7 +1,17 @@
 """Networks that smp and MONAI do not have as they are needed: the student."""
 
-from labelmine.networks.behind import IndirectStudent, StudentNetwork, network_behind
-from labelmine.networks.student import Student, probabilities
-from labelmine.networks.test_time import TestTimeAverage
+from labelmine.networks.behind import ClassStudent, IndirectStudent, StudentNetwork, network_behind
+from labelmine.networks.student import Student, logits_of, probabilities
+from labelmine.networks.test_time import RememberedLooks, TestTimeAverage
 
-__all__ = ["IndirectStudent", "Student", "StudentNetwork", "TestTimeAverage", "network_behind", "probabilities"]
+__all__ = [
+    "ClassStudent",
+    "IndirectStudent",
+    "RememberedLooks",
+    "Student",
+    "StudentNetwork",
+    "TestTimeAverage",
+    "logits_of",
+    "network_behind",
+    "probabilities",
+]

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Protocol
 
 from torch import Tensor
 
 StudentNetwork = Callable[[Tensor], Tensor]
+
+
+class ClassStudent(Protocol):
+    """A student that knows whether its classes exclude each other: torch's, or one that another program runs."""
+
+    exclusive: bool
+
+    def __call__(self, images: Tensor, /) -> Tensor:
+        """Return logits of (B, 3, S, S) images in [0, 1]."""
 
 
 class IndirectStudent(ABC):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,8 @@ class Student(nn.Module):
     ) -> None:
         """Build the network."""
         super().__init__()
-        if encoder not in smp.encoders.get_encoder_names():
-            known = ", ".join(n for n in smp.encoders.get_encoder_names() if n.startswith(("resnet", "mobilenet")))
-            raise ConfigError(f"encoder: '{encoder}' is not known to segmentation_models_pytorch. Try one of: {known}")
         self.class_names = tuple(class_names)
-        self.encoder = encoder
+        self.encoder = known_encoder(encoder)
         self.exclusive = exclusive
         if encoder_weights == "imagenet":
             encoder_weights = str(shipped_imagenet(encoder) or "imagenet")
@@ -114,9 +112,37 @@ class Student(nn.Module):
         return student.eval(), spec
 
 
+def known_encoder(name: str) -> str:
+    """Return the name of an encoder, which smp knows.
+
+    Raises:
+        ConfigError: It does not; names that would work are given.
+    """
+    names = smp.encoders.get_encoder_names()
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=5) or [
+            n for n in names if n.startswith(("resnet", "mobilenet"))
+        ]
+        raise ConfigError(
+            f"encoder: '{name}' is not known to segmentation_models_pytorch. Try one of: {', '.join(near)}"
+        )
+    return name
+
+
 def probabilities(logits: Tensor, exclusive: bool) -> Tensor:
     """Turn logits into (B, K, H, W) foreground probabilities: sigmoid per class, or softmax without background."""
     return logits.softmax(1)[:, 1:] if exclusive else logits.sigmoid()
+
+
+def logits_of(shares: Tensor, exclusive: bool) -> Tensor:
+    """Turn what a student's logits stand for back into logits, as far as numbers go.
+
+    Args:
+        shares: (B, C, H, W): a sigmoid per class, or, where classes are exclusive, a softmax with background first.
+        exclusive: Which of the two.
+    """
+    smallest = torch.finfo(shares.dtype).tiny
+    return shares.clamp(min=smallest).log() if exclusive else shares.logit(eps=1e-6)
 
 
 def _unet(encoder: str, weights: str | None, classes: int) -> Any:

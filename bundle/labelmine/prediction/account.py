@@ -25,6 +25,7 @@ def figures_of(task: TrainingTask[Any], examined: Examined) -> dict[str, Any]:
         **{name: summarise(table, seed) for name, table in examined.tables.items()},
         "validation_dice": dict(examined.validation),
         "kept": examined.kept,
+        "pixel_calibration": examined.pixels and examined.pixels.summary(),
         "seconds": task.folder.seconds,
         "seconds_per_epoch": {name: _seconds_per_epoch(path / name / HISTORY_FILE) for name in examined.tables},
     }

@@ -15,7 +15,7 @@ from torch import Tensor
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.labelers import PromptedLabeler
 from labelmine.labelers.prediction import predict, predict_once
-from labelmine.networks import Student, StudentNetwork, TestTimeAverage
+from labelmine.networks import ClassStudent, Student, StudentNetwork, TestTimeAverage
 from labelmine.progress import progress
 from labelmine.transforms import StudentView, asked_part, to_original
 
@@ -28,14 +28,21 @@ class Predictor:
         image_size: Side of its view in pixels.
         refine: A labeler whose teacher refines what the student finds; None: the student alone (fast).
         tta: Whether it answers with the mean over an image's flips and turns, see ``TestTimeAverage``.
+        runtime: The same student as another program runs it, which is asked instead.
     """
 
     def __init__(
-        self, student: Student, image_size: int, refine: PromptedLabeler | None = None, tta: bool = False
+        self,
+        student: Student,
+        image_size: int,
+        refine: PromptedLabeler | None = None,
+        tta: bool = False,
+        runtime: ClassStudent | None = None,
     ) -> None:
         """Keep the student in evaluation mode."""
         self.student = student.eval()
-        self.network: StudentNetwork = TestTimeAverage(student) if tta else student
+        asked = student if runtime is None else runtime
+        self.network: StudentNetwork = TestTimeAverage(asked) if tta else asked
         self.image_size = image_size
         self.refine = refine
 

@@ -7,9 +7,28 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from labelmine.bundle import bundle_root
+from labelmine.hub import hub_folder, is_hub_id
 from labelmine.networks import IndirectStudent, Student, TestTimeAverage
-from labelmine.run.files import BEST_FILE
+from labelmine.run.files import BEST_FILE, MODEL_FILE
 from labelmine.weights import sha256_of
+
+
+def student_folder(model_dir: str | None, root: str | Path | None = None) -> Path:
+    """Return where a student lies that is named by the output folder of its run, or by its id on the Hugging Face hub.
+
+    Args:
+        model_dir: The knob; None: the student that ships.
+        root: Folder of the bundle, where that one lies; None: where this package has it.
+
+    Raises:
+        WeightsError: The hub has no such student or cannot be reached, and it was not fetched before.
+    """
+    if model_dir is None:
+        return Path(root or bundle_root()).expanduser() / "models"
+    if is_hub_id(model_dir):
+        return hub_folder(model_dir, [MODEL_FILE], "check the id, or give the output folder of a mine or train run")
+    return Path(model_dir).expanduser()
 
 
 def best_student(folder: str | Path, device: torch.device | str = "cpu") -> Student:

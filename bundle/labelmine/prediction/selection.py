@@ -17,7 +17,9 @@ from labelmine.atomic import write_whole
 from labelmine.data import ImageSet
 from labelmine.evaluation import write_table
 from labelmine.prediction.comparison import evaluate
+from labelmine.prediction.pixels import calibrate_pixels
 from labelmine.prediction.predictor import Predictor
+from labelmine.quality import PixelCalibration
 from labelmine.run.files import BEST_FILE, MODEL_FILE
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class Examined:
         tables: Of each, a row per test image, see ``evaluate_masks``.
         kept: The stage of the student that is kept.
         n_validation: Validation images.
+        pixels: How the kept student's pixels are calibrated; None where validation gold is too little.
     """
 
     predictors: Mapping[str, Predictor]
@@ -42,6 +45,7 @@ class Examined:
     tables: Mapping[str, pd.DataFrame]
     kept: str
     n_validation: int
+    pixels: PixelCalibration | None = None
 
     @property
     def reason(self) -> str:
@@ -63,7 +67,7 @@ def examine(
     The better one is kept. With ``prefer_last`` it is the last, which learnt from most, unless validation gold shows an
     earlier one to be better by more than chance: few images often rank two students wrongly.
 
-    Writes ``model.safetensors`` (the kept student) and ``test_<stage>.csv``.
+    Writes ``model.safetensors`` (the kept student), ``pixel_calibration.json`` and ``test_<stage>.csv``.
 
     Args:
         folder: The run's folder.
@@ -81,10 +85,12 @@ def examine(
     validation = {stage: float(values.mean()) for stage, values in dice.items()}
     kept = choose(dice) if prefer_last else max(validation, key=lambda stage: validation[stage])
     write_whole(folder / MODEL_FILE, files[kept].read_bytes())
+    chosen = predictors[kept]
+    pixels = calibrate_pixels(folder, chosen.student, chosen.image_size, images.val, images)
     tables = {stage: evaluate(one, images.test, images, f"test {stage}") for stage, one in predictors.items()}
     for stage, table in tables.items():
         write_table(folder / f"test_{stage}.csv", table)
-    examined = Examined(predictors, validation, tables, kept, len(images.val))
+    examined = Examined(predictors, validation, tables, kept, len(images.val), pixels)
     logger.info("kept the %s student (%s)", kept, examined.reason)
     return examined
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from monai.data import DataLoader
 
-from labelmine.bundle import bundle_root
 from labelmine.data import ImageSet, Item, find_images
+from labelmine.networks import Student
 from labelmine.prediction.predictor import Predictor
+from labelmine.prediction.saved_student import student_folder
 from labelmine.run.files import MODEL_FILE
 from labelmine.run.folder import RunFolder
 from labelmine.run.knobs import Count, ImageKnobs, RunKnobs
@@ -20,7 +21,13 @@ from labelmine.weights import sha256_of
 
 
 class StudentTaskKnobs(RunKnobs, ImageKnobs):
-    """What all workflows have that ask a trained student."""
+    """What all workflows have that ask a trained student.
+
+    Class attributes:
+        uses_gold: Whether masks of the images are of any use.
+    """
+
+    uses_gold: ClassVar[bool] = True
 
     model_dir: str | None
     batch_size: Count
@@ -38,23 +45,30 @@ class StudentTask(Generic[K]):
 
     Args:
         knobs: Of the workflow.
+        root: Folder of the bundle, where the student that ships lies; None: where this package has it.
     """
 
-    def __init__(self, knobs: K) -> None:
+    def __init__(self, knobs: K, root: str | Path | None = None) -> None:
         """Keep the knobs."""
         self.knobs = knobs
+        self.root = root
 
-    @property
+    @cached_property
     def model_dir(self) -> Path:
         """Folder of the run that trained the student; that of the shipped one where the knob names none."""
-        return bundle_root() / "models" if self.knobs.model_dir is None else Path(self.knobs.model_dir).expanduser()
+        return student_folder(self.knobs.model_dir, self.root)
 
     @cached_property
     def folder(self) -> RunFolder:
         """The run's folder; its results depend on the student."""
         folder = RunFolder(self.knobs.output_dir, self.knobs.settings, self.knobs.workflow)
-        folder.depends_on(student_sha256=sha256_of(self.model_dir / MODEL_FILE))
+        folder.depends_on(student_sha256=self.student_sha256)
         return folder
+
+    @cached_property
+    def student_sha256(self) -> str:
+        """Hash of the student's file."""
+        return sha256_of(self.model_dir / MODEL_FILE)
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -66,17 +80,23 @@ class StudentTask(Generic[K]):
         """The images: found and checked, with the student's classes."""
         return self.folder.stage("data", lambda: self.find(self.predictor.student.class_names))
 
+    @property
+    def dataset_dir(self) -> str | None:
+        """Where the images are."""
+        return self.knobs.dataset_dir
+
     def find(self, class_names: Sequence[str], classes: Any = None) -> ImageSet:
         """Find and check the images; see ``find_images``."""
         knobs = self.knobs
         return find_images(
-            knobs.dataset_dir,
+            self.dataset_dir,
             knobs.output_dir,
             classes,
             class_names,
             window=knobs.window,
             slice_axis=knobs.slice_axis,
             mask_pattern=knobs.mask_pattern,
+            gold=knobs.uses_gold,
         )
 
     @property
@@ -98,3 +118,15 @@ class StudentTask(Generic[K]):
         """Return batches of plain views of items, in order; with what a teacher sees, see ``StudentView``."""
         views = view_dataset(items, self.images, self.view_size, cache_num=0, teacher_size=teacher_size)
         return student_loader(views, self.knobs.batch_size, shuffle=False, num_workers=num_workers)
+
+
+def bundled_student(root: str | Path | None = None) -> Student:
+    """Return the student that ships with a bundle: what ``monai.bundle.load`` puts ``models/model.pt`` into.
+
+    Args:
+        root: Folder of the bundle; None: where this package has it.
+
+    Raises:
+        WeightsError: No student there.
+    """
+    return Student.load(student_folder(None, root) / MODEL_FILE)[0]

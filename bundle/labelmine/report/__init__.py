@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from labelmine.report.run import write_report
     from labelmine.report.study import write_study
     from labelmine.report.synthesis import SynthesisReport, write_synthesis_page
+    from labelmine.report.uncertainty import Doubt, UncertaintyReport, write_uncertainty_page
 
 __all__ = [
     "CasePictures",
     "Cases",
     "Code",
     "Columns",
+    "Doubt",
     "Fold",
     "GateSummary",
     "Glossary",
@@ -62,6 +64,7 @@ __all__ = [
     "SynthesisReport",
     "Table",
     "Text",
+    "UncertaintyReport",
     "as_markdown",
     "case_keys",
     "case_pictures",
@@ -75,6 +78,7 @@ __all__ = [
     "write_report",
     "write_study",
     "write_synthesis_page",
+    "write_uncertainty_page",
 ]
 
 _MODULES = {
@@ -84,6 +88,7 @@ _MODULES = {
     "write_report": "run",
     "write_study": "study",
     **dict.fromkeys(("SynthesisReport", "write_synthesis_page"), "synthesis"),
+    **dict.fromkeys(("Doubt", "UncertaintyReport", "write_uncertainty_page"), "uncertainty"),
 }
 
 

@@ -55,6 +55,18 @@ def overlay(case: Case, prediction: str | None = None, prompts: bool = False) ->
     return encode(figure, "webp")
 
 
+def heat(case: Case, prediction: str, values: npt.NDArray[np.floating[Any]], highest: float = 0.5) -> bytes:
+    """Values (H, W) as brightness from 0 to ``highest``, with the outline of a prediction, as large as ``overlay``."""
+    height, width = values.shape
+    figure = Figure(figsize=(4.8, 4.8 * height / width), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(values, cmap="hot", vmin=0, vmax=highest, interpolation="antialiased", aspect="auto")
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), autoscale_on=False)
+    axes.set_axis_off()
+    _outline(axes, case.predictions[prediction], PREDICTION_STYLE, 1.6)
+    return encode(figure, "webp")
+
+
 def thumbnail(case: Case) -> bytes:
     """The image with the outlines of its gold, each class in its own of `CLASS_STYLES`, 320 pixels long; WebP."""
     case = _smaller(case)

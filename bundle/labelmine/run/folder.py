@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,31 +16,37 @@ import yaml
 from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError
 from labelmine.ranks import on_first_rank, refuse_unjoined_ranks
-from labelmine.run.files import CONFIG_FILE, SECONDS_FILE
+from labelmine.run.files import CONFIG_FILE, LOG_FILE, SECONDS_FILE
 from labelmine.run.lock import lock_folder
 from labelmine.run.settings import changes
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+#: The stage that finds and checks images.
+DATA_STAGE = "data"
 #: What several ranks cannot share, and what writes files that all of them go by.
-FIRST_RANK_STAGES = frozenset({"data", "fit", "gate", "evaluate", "write"})
+FIRST_RANK_STAGES = frozenset({DATA_STAGE, "fit", "gate", "evaluate", "write", "fetch", "store"})
 #: Changes that a refusal names; of another workflow nearly all differ.
 NAMED = 8
 #: Characters of a value that a refusal shows.
 LONGEST = 80
+#: Lines of the log file.
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class RunFolder:
     """Where a workflow writes; a later run with the same settings goes on there.
 
     It is locked as long as the process lives. Of several ranks (see ``labelmine.ranks``) only the first locks and
-    writes.
+    writes. What labelmine says while the object lives stands in ``run.log`` too, of a resumed run below what was said
+    before.
 
     Args:
         folder: The workflow's ``output_dir``; made where missing.
-        settings: What decides the result, see ``derive_settings``; kept in ``config.yaml`` once the first stage has
-            succeeded: a mistyped folder of images can thus be mended without being taken for another run.
+        settings: What decides the result, see ``derive_settings``; kept in ``config.yaml`` from the first stage on that
+            works on the images. Until then nothing depends on them: a mistyped folder of images or knob can thus be
+            mended without being taken for another run.
         workflow: Name of the workflow, as its config is named.
         anew: Whether an earlier run of the workflow is replaced, whatever its settings, instead of taken up.
 
@@ -60,6 +67,8 @@ class RunFolder:
             self._forget()
         self._refuse_other_settings()
         self.seconds: dict[str, float] = json.loads(self._times.read_text()) if self._times.is_file() else {}
+        if idist.get_rank() == 0:
+            weakref.finalize(self, _end_log, _begin_log(self.path / LOG_FILE))
 
     def depends_on(self, **facts: str | None) -> None:
         """Add what else decides the result, for example the hash of the student that is asked.
@@ -73,10 +82,12 @@ class RunFolder:
     def stage(self, name: str, function: Callable[[], T]) -> T:
         """Run one stage of the workflow and add its wall-clock seconds to those of earlier, interrupted runs.
 
-        All ranks run it together; ``data``, ``fit``, ``gate``, ``evaluate`` and ``write`` run on the first rank alone,
-        and every rank gets their result. No rank leaves a stage before all its files are written.
+        All ranks run it together; ``data``, ``fit``, ``gate``, ``evaluate``, ``write``, ``fetch`` and ``store`` run on
+        the first rank alone, and every rank gets their result. No rank leaves a stage before all its files are written.
         """
         logger.info("stage %s", name)
+        if name != DATA_STAGE and not self._config.is_file():
+            self._write(self._config, yaml.safe_dump(self.settings, sort_keys=False, allow_unicode=True))
         started, known = time.perf_counter(), sum(self.seconds.values())
         try:
             result = (on_first_rank(function) if name in FIRST_RANK_STAGES else function)()
@@ -85,8 +96,6 @@ class RunFolder:
             inner = sum(self.seconds.values()) - known  # of stages that began within this one
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started - inner, 1)
             self._write(self._times, json.dumps(self.seconds))
-        if not self._config.is_file():
-            self._write(self._config, yaml.safe_dump(self.settings, sort_keys=False, allow_unicode=True))
         return result
 
     def _forget(self) -> None:
@@ -119,6 +128,21 @@ class RunFolder:
                 f"{name} holds a run with other settings ({pairs}{more}). Give another --output_dir, the same settings "
                 "to go on, or delete the folder to start anew."
             )
+
+
+def _begin_log(path: Path) -> logging.Handler:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    ours = logging.getLogger("labelmine")
+    ours.addHandler(handler)
+    if not ours.isEnabledFor(logging.INFO):
+        ours.setLevel(logging.INFO)
+    return handler
+
+
+def _end_log(handler: logging.Handler) -> None:
+    logging.getLogger("labelmine").removeHandler(handler)
+    handler.close()
 
 
 def _short(value: Any) -> str:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from annotated_types import Ge, Gt, Interval, MultipleOf
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+import torch
+from annotated_types import Ge, Gt, Interval, MinLen, MultipleOf
+from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, ValidationError
 
-from labelmine.errors import ConfigError
+from labelmine.errors import ConfigError, LabelmineError
 from labelmine.run.config import resolved, running_parser
 from labelmine.run.settings import derive_settings
 
@@ -24,6 +25,24 @@ KeptEpoch = Literal["best", "last", "average"]
 ViewSize = Annotated[int, Ge(32), MultipleOf(32)]
 
 
+def usable_device(device: Any) -> Any:
+    """Return a device as it was given.
+
+    Raises:
+        ValueError: torch does not know it, or it is a GPU that torch does not find here.
+    """
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError("expected cpu, cuda, cuda:1, ... or mps") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError("expected a device of this machine, on which torch finds no GPU (cpu works)")
+    return device
+
+
+Device = Annotated[Any, AfterValidator(usable_device)]
+
+
 class Knobs(BaseModel):
     """Base of all groups.
 
@@ -31,7 +50,13 @@ class Knobs(BaseModel):
         workflow: Name of the workflow, as its config is named; only of a whole set of knobs.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        coerce_numbers_to_str=True,
+        arbitrary_types_allowed=True,
+        allow_inf_nan=False,
+    )
     workflow: ClassVar[str] = ""
     _settings: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -70,7 +95,7 @@ class RunKnobs(Knobs):
 
     output_dir: str
     seed: NotNegative
-    device: Any
+    device: Device
 
 
 class ImageKnobs(Knobs):
@@ -135,14 +160,14 @@ class CacheKnobs(Knobs):
 class PromptKnobs(RunKnobs, CacheKnobs):
     """What the student asks a teacher."""
 
-    prompt_kinds: list[Literal["points", "box", "mask"]]
+    prompt_kinds: Annotated[list[Literal["points", "box", "mask"]], MinLen(1)]
     n_points: Count
     point_choice: Literal["highest", "centre"]
     n_negative: NotNegative
-    tau: Share
+    tau: Fraction
     margin: Annotated[float, Ge(0)]
     per_component: bool
-    min_size: NotNegative
+    min_size: Count
     min_score: Share
 
 
@@ -160,15 +185,34 @@ class TrustKnobs(PromptKnobs):
     min_iou: Share | None
 
 
+class RuntimeKnobs(Knobs):
+    """Which program computes the student's answers."""
+
+    runtime: Literal["torch", "onnx", "onnx_int8", "openvino"]
+
+
 class RefinementKnobs(PromptKnobs):
     """A student that answers alone, or asks a teacher."""
 
     refine: bool
 
 
+class MaskFormKnobs(RunKnobs):
+    """In which forms masks are written."""
+
+    masks_format: Literal["png", "nifti", "dicom_seg"] | None
+    fractional: bool
+    rt_structures: bool
+    segments: dict[str, dict[str, list[Any]]]
+    deidentify: bool
+
+
 def _complaint(error: Any) -> str:
     """Return what pydantic says of a value in the words of all our errors."""
     knob = "::".join(str(part) for part in error["loc"])
+    if error["type"] == "value_error":
+        own = error["ctx"]["error"]  # an error of ours says all of it
+        return str(own) if isinstance(own, LabelmineError) else f"{knob}: {own}. Got: {error['input']!r}"
     wanted = error["msg"].removeprefix("Input should be ")
     if wanted == error["msg"]:
         return f"{knob}: {wanted[:1].lower()}{wanted[1:]}. Got: {error['input']!r}"
@@ -179,17 +223,20 @@ def _complaint(error: Any) -> str:
 __all__ = [
     "CacheKnobs",
     "Count",
+    "Device",
     "EncoderKnobs",
     "Fraction",
     "GoldKnobs",
     "ImageKnobs",
     "KeptEpoch",
     "Knobs",
+    "MaskFormKnobs",
     "NotNegative",
     "Positive",
     "PromptKnobs",
     "RefinementKnobs",
     "RunKnobs",
+    "RuntimeKnobs",
     "ScheduleName",
     "Share",
     "SplitKnobs",

@@ -66,6 +66,19 @@ def _added_by_monai() -> set[str]:
     return {"_meta_", "output_dir", "save_execute_config", *settings["configs"]}
 
 
+def follow_tracking(parser: ConfigParser) -> None:
+    """Let MONAI's ``--tracking mlflow`` mean the knob ``tracking_uri``, which tells MLflow more than MONAI's handler.
+
+    That one knows the loss alone, and only trainers that stand in a config.
+    """
+    if _creation().get("_args", {}).get("tracking") is None or "tracking_uri" not in parser.config:
+        return
+    handlers = parser.get("train::handlers") or []
+    handlers[:] = [one for one in handlers if not (isinstance(one, dict) and one.get("_target_") == "MLFlowHandler")]
+    if parser.get("tracking_uri") is None:
+        parser["tracking_uri"] = f"sqlite:///{parser.get_parsed_content('output_dir')}/mlflow.db"
+
+
 def _complaint(unknown: Sequence[str], declared: Sequence[str], knobs: Sequence[str]) -> str:
     parts = []
     for key in unknown:

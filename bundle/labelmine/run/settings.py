@@ -15,6 +15,7 @@ from labelmine.run.declared import SECTIONS
 NO_EFFECT = {
     "output_dir": "the folder itself",
     "device": "where it is computed",
+    "bundle_root": "where the bundle lies; the hash of its student is compared",
     "backend": "how ranks talk",
     "num_workers": "who reads",
     "cache_num": "what is kept in memory",
@@ -27,6 +28,7 @@ NO_EFFECT = {
     "review_diversity": "the ranking is written anew at each end",
     "budget": "the ranking is written anew at each end",
     "diversity": "the ranking is written anew at each end",
+    "store": "whether results go to a PACS besides",
     "strict": "whether a label that comes out otherwise is an error",
     "cell": "which part of a study is run",
     "methods": "cells may be added to a study",

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError
 
 from labelmine.errors import ConfigError, WeightsError
+from labelmine.hub import hub_folder, is_hub_id
 from labelmine.weights import sha256_of
 
 # The model classes that take image embeddings with prompts, and the processor each is to be used with (checkpoints
@@ -90,13 +91,9 @@ def model_folder(weights: str) -> Path:
     folder = Path(weights).expanduser()
     if folder.is_dir():
         return folder
-    hub = importlib.import_module("huggingface_hub")
-    try:
-        return Path(hub.snapshot_download(weights, allow_patterns=FILES))
-    except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"found no folder '{weights}', nor can a model of that id be had ({_first_line(error)}); {REMEDY}"
-        ) from error
+    if not is_hub_id(weights):
+        raise WeightsError(f"found no folder '{weights}', nor is that the id of a model; {REMEDY}")
+    return hub_folder(weights, FILES, REMEDY)
 
 
 def files_sha256(folder: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, get_args
@@ -39,7 +39,8 @@ class TrainingPlan:
         average_decay: Part of the moving average that stays at each step.
         seed: Seed of all randomness, with the epoch.
         device: Where to train; mixed precision on a GPU.
-        tracking_uri: MLflow server or folder; None: no MLflow.
+        tracking_uri: MLflow server, or ``sqlite:///FILE``; None: no MLflow.
+        knobs: What else MLflow is told of the run.
     """
 
     loss: WeightedBCEDiceLoss
@@ -56,6 +57,7 @@ class TrainingPlan:
     seed: int = 0
     device: str = "cpu"
     tracking_uri: str | None = None
+    knobs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the knobs."""
@@ -119,6 +121,7 @@ def student_plan(knobs: StudentKnobs, exclusive: bool, augment: Augment, **chang
         seed=knobs.seed,
         device=knobs.device,
         tracking_uri=knobs.tracking_uri,
+        knobs=knobs.model_dump(),
     )
     return replace(plan, **changes)
 

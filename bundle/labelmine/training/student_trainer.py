@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import EarlyStopping
 from monai.data import DataLoader
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
-from monai.handlers import IgniteMetricHandler, LrScheduleHandler, MLFlowHandler, ValidationHandler
+from monai.handlers import IgniteMetricHandler, LrScheduleHandler, ValidationHandler
 from monai.metrics import DiceMetric, LossMetric
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -27,7 +27,8 @@ from labelmine.run.files import BEST_FILE
 from labelmine.training.batches import PrepareStudentBatch
 from labelmine.training.parallel import MeanStatistics, agree_on_metrics, data_parallel
 from labelmine.training.plan import TrainingPlan
-from labelmine.training.trainer import TrainerParts, equip, loss_of, new_trainer
+from labelmine.training.tracking import Tracking
+from labelmine.training.trainer import TrainerParts, equip, new_trainer
 from labelmine.transforms import StrongView
 
 
@@ -103,7 +104,7 @@ def student_trainer(
     validating = [
         ValidationHandler(interval=1, validator=evaluator, epoch_level=True),
         _lr_handler(parts.scheduler, evaluator),
-        *_mlflow(plan),
+        *_tracking(plan, parts.folder, evaluator),
     ]
     if average:
         state["average"] = average[0]
@@ -148,10 +149,10 @@ def _optimizer(plan: TrainingPlan, network: Student) -> torch.optim.Optimizer:
         raise ConfigError(f"learning_rate: expected a number above 0 that the optimizer takes. Got: {error}") from error
 
 
-def _mlflow(plan: TrainingPlan) -> list[MLFlowHandler]:
+def _tracking(plan: TrainingPlan, folder: Path, evaluator: Engine) -> list[Tracking]:
     if plan.tracking_uri is None or idist.get_rank() > 0:
         return []
-    return [MLFlowHandler(tracking_uri=plan.tracking_uri, output_transform=loss_of)]
+    return [Tracking(plan.tracking_uri, f"{folder.absolute().parent.name}/{folder.name}", evaluator, plan.knobs)]
 
 
 def _lr_handler(scheduler: Any, evaluator: Engine) -> LrScheduleHandler:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from monai.data import CacheDataset, DataLoader
 from monai.engines import SupervisedTrainer
+from pydantic import AfterValidator
 
 from labelmine.data import ImageSet, Item, prepare_image_set
 from labelmine.exchange import corrections_reader
 from labelmine.networks import Student
+from labelmine.networks.student import known_encoder
 from labelmine.run.folder import RunFolder
 from labelmine.run.knobs import SplitKnobs, StudentKnobs
 from labelmine.training.batches import student_loader, view_dataset
 from labelmine.training.plan import TrainingPlan
 from labelmine.training.start import new_student, starting_weights
 from labelmine.training.student_trainer import student_trainer
+from labelmine.training.tracking import TrackingUri
 
 #: Knobs, as far as a workflow has them, that decide which images there are and how they are split.
 OF_IMAGES = (
@@ -37,6 +40,9 @@ OF_IMAGES = (
 
 class TaskKnobs(SplitKnobs, StudentKnobs):
     """What all workflows have that train students on gold."""
+
+    encoder: Annotated[str, AfterValidator(known_encoder)]
+    tracking_uri: TrackingUri
 
 
 K = TypeVar("K", bound=TaskKnobs)

@@ -15,7 +15,7 @@ from labelmine.workflows.doctor.costs import Stopwatch
 KNOBS = {
     "encoder": "mobilenet_v2", "image_size": 64, "batch_size": 4, "max_epochs": 10, "steps_per_epoch": None,
     "cache_num": 2000, "tta": True, "embedding_cache": "default", "cache_gb": 20, "gate": True, "folds": 2,
-    "fold_epochs": 5,
+    "fold_epochs": 5, "fit_steps": 0,
 }  # fmt: skip
 
 
@@ -66,6 +66,18 @@ def test_steps_per_epoch_and_a_small_cache_count(watch: Stopwatch, images: Image
     assert found.seconds["first training, on gold"] == pytest.approx(10 * (7 * 2.0 + val * 0.5 + again) + 5 * 0.5)
     assert found.seconds["labelling"] == pytest.approx(len(images.unlabeled) * (0.5 + 2.0 + 0.5))
     assert found.disk["embeddings of the teacher"] == 0
+
+
+def test_fitting_the_teacher_counts(watch: Stopwatch, images: ImageSet, tmp_path: Path) -> None:
+    without = watch.costs(CompactTeacher(64), tmp_path).seconds
+    watch.knobs = {**KNOBS, "fit_steps": 30}
+    teacher = CompactTeacher(64)
+    fitted = watch.costs(teacher, tmp_path).seconds
+    (name,) = fitted.keys() - without.keys()
+    assert fitted[name] == pytest.approx(4 * len(images.train) * 2.0 + 3 * 30 * 2.0)
+    assert all(parameter.grad is None for parameter in teacher.decoder.parameters())  # a copy learnt
+    watch.knobs = {**watch.knobs, "gate": False}
+    assert watch.costs(teacher, tmp_path).seconds[name] == pytest.approx(4 * len(images.train) * 2.0 + 30 * 2.0)
 
 
 def test_timing_is_bounded(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,17 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labelmine.data import ImageSet, folds_beside_validation
+from labelmine.data import Fold, ImageSet, folds_beside_validation
 from labelmine.losses import WeightedBCEDiceLoss
 from labelmine.networks import Student
+from labelmine.prompts import Prompts
 from labelmine.report.doctor_tables import MiningCosts
 from labelmine.teachers import Teacher
+from labelmine.teachers.fitted import decoder_of, with_own_decoder
 from labelmine.training import new_student, student_loader, training_inferer, view_dataset
 
 #: Knobs of ``mine`` that the costs depend on.
 OF_COSTS = (
     "encoder", "image_size", "batch_size", "max_epochs", "steps_per_epoch", "cache_num", "gate", "folds", "fold_epochs",
-    "tta", "embedding_cache", "cache_gb",
+    "fit_steps", "tta", "embedding_cache", "cache_gb",
 )  # fmt: skip
 #: Of each thing that is timed: at most so many seconds (but for one warm-up and one measurement), and times.
 SECONDS, TIMES = 4.0, 6
@@ -32,6 +34,8 @@ SECONDS, TIMES = 4.0, 6
 LONG = 4 * 3600
 #: Looks of test-time augmentation, see ``TestTimeAverage``.
 LOOKS = 8
+#: Flips of an image of gold whose embeddings a fit of the teacher's decoder keeps.
+FLIPS_OF_FIT = 4
 #: What is kept of a student: its best weights, and a checkpoint of weights with both moments of Adam.
 COPIES = 4
 
@@ -69,7 +73,11 @@ class Stopwatch:
         """
         step, forward = self._step(), self._forward()
         encode, embedding = self._encode(teacher)
-        seconds = {**self._training(step, forward), "labelling": self._labelling(forward, encode)}
+        seconds = {
+            **self._training(step, forward),
+            **self._fit(teacher, encode),
+            "labelling": self._labelling(forward, encode),
+        }
         return MiningCosts(
             seconds=seconds,
             memory=self._memory(),
@@ -117,13 +125,35 @@ class Stopwatch:
             epoch = steps * step + validation + read_again
             return float(epochs * epoch + min(n, knobs["cache_num"]) * self.read)
 
-        folds = folds_beside_validation(images, knobs["folds"], self.seed) if knobs["gate"] else []
-        of_folds = sum(training(len(fold.train), knobs["fold_epochs"]) for fold in folds)
+        of_folds = sum(training(len(fold.train), knobs["fold_epochs"]) for fold in self._folds())
         return {
             "first training, on gold": training(gold, knobs["max_epochs"]),
             **({"short trainings for the gate": of_folds} if of_folds else {}),
             "second training": training(both, knobs["max_epochs"]),
         }
+
+    def _folds(self) -> list[Fold]:
+        return folds_beside_validation(self.images, self.knobs["folds"], self.seed) if self.knobs["gate"] else []
+
+    def _fit(self, teacher: Teacher, encode: float) -> dict[str, float]:
+        """Gold encoded in its flips, and the steps of a decoder for each fold and of the one that labels."""
+        steps, gold = self.knobs["fit_steps"], len(self.images.train)
+        if not steps or teacher.decoder is None:
+            return {}
+        decoders = len(self._folds()) + 1
+        encoded = FLIPS_OF_FIT * gold * encode
+        return {"the teacher's decoder, fitted to gold": encoded + decoders * steps * self._fit_step(teacher)}
+
+    def _fit_step(self, teacher: Teacher) -> float:
+        """Seconds in which a decoder learns from a batch with an object in each image."""
+        fitted, n, (height, width) = with_own_decoder(teacher), len(self.image), self.image.shape[-2:]
+        decoder_of(fitted).requires_grad_(True)
+        box = torch.tensor([[width / 4, height / 4, width * 3 / 4, height * 3 / 4]])
+        prompts = Prompts(image_index=torch.arange(n), class_index=torch.zeros(n).long(), boxes=box.repeat(n, 1))
+        with torch.no_grad():
+            embeddings = fitted.encode(self.image)
+        asked = prompts.to(self.device)
+        return self._timed(lambda: fitted.decode(embeddings, asked, (height, width)).logits.sum().backward())
 
     def _labelling(self, forward: float, encode: float) -> float:
         looks = LOOKS if self.knobs["tta"] else 1

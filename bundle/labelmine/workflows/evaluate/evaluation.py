@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from labelmine.data import Item, MaskFolder, read_label
 from labelmine.data.masks_elsewhere import classes_elsewhere
+from labelmine.deployment import runtime_student
 from labelmine.errors import DataError
 from labelmine.evaluation import summarise, write_metrics, write_table
 from labelmine.labelers import PromptedLabeler, build_prompted_labeler
@@ -63,10 +64,10 @@ class Evaluation:
         logger.info("%s: Dice %.4f over %d images; %s", task.images.name, table["dice"].mean(), len(table), page.name)
 
     def _predicted(self) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
-        predictor = Predictor(
-            self.task.predictor.student, self.task.view_size, refine=self.refine, tta=self.task.knobs.tta
-        )
-        return predictor.masks(self.items, self.task.images, desc="evaluate")
+        task, student = self.task, self.task.predictor.student
+        runtime = runtime_student(task.knobs.runtime, student, task.model_dir, task.folder.path)
+        predictor = Predictor(student, task.view_size, self.refine, task.knobs.tta, runtime)
+        return predictor.masks(self.items, task.images, desc="evaluate")
 
     def _stored(self) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
         images = self.task.images

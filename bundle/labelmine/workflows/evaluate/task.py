@@ -12,10 +12,10 @@ from labelmine.errors import DataError
 from labelmine.prediction import StudentTask
 from labelmine.prediction.task import StudentTaskKnobs
 from labelmine.run.folder import RunFolder
-from labelmine.run.knobs import RefinementKnobs
+from labelmine.run.knobs import RefinementKnobs, RuntimeKnobs
 
 
-class EvaluateKnobs(StudentTaskKnobs, RefinementKnobs):
+class EvaluateKnobs(StudentTaskKnobs, RefinementKnobs, RuntimeKnobs):
     """The knobs of ``configs/evaluate.yaml``."""
 
     workflow: ClassVar[str] = "evaluate"

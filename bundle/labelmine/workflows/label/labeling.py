@@ -8,19 +8,19 @@ from typing import ClassVar
 from labelmine.data import LabelStore
 from labelmine.errors import ConfigError
 from labelmine.evaluation import write_metrics
+from labelmine.exchange import Algorithm
 from labelmine.handlers import InFiles, PseudoLabeling
 from labelmine.labelers import Labeler, build_trusted_labeler
 from labelmine.labelers.fitted import fitted_labeler
-from labelmine.prediction import StudentTask
+from labelmine.prediction import StudentTask, check_forms, write_forms
 from labelmine.prediction.task import StudentTaskKnobs
-from labelmine.run.files import GATE_FILE, LABELS_FOLDER, METRICS_FILE, MODEL_FILE
-from labelmine.run.knobs import NotNegative, TrustKnobs
+from labelmine.run.files import GATE_FILE, LABELS_FOLDER, METRICS_FILE
+from labelmine.run.knobs import MaskFormKnobs, NotNegative, TrustKnobs
 from labelmine.teachers import cache_metrics
 from labelmine.transforms import StudentView
-from labelmine.weights import sha256_of
 
 
-class LabelKnobs(StudentTaskKnobs, TrustKnobs):
+class LabelKnobs(StudentTaskKnobs, TrustKnobs, MaskFormKnobs):
     """The knobs of ``configs/label.yaml``."""
 
     workflow: ClassVar[str] = "label"
@@ -45,6 +45,7 @@ class Labeling:
         """Look for the verdict of the student's run."""
         self.task = task
         self.knobs = task.knobs
+        check_forms(task.knobs, task.predictor.student.class_names)
         self.labeler = labeler = fitted_labeler(labeler, task.model_dir)
         if labeler.teacher is not None and labeler.teacher.decoder_sha256:
             task.folder.depends_on(decoder_sha256=labeler.teacher.decoder_sha256)
@@ -68,7 +69,7 @@ class Labeling:
         self.task.folder.stage("label", self._labeling().label_all)
 
     def conclude(self) -> None:
-        """Write the manifest as a table, and ``metrics.json``."""
+        """Write the manifest as a table, labels in their other forms, and ``metrics.json``."""
         self.task.folder.stage("write", self._conclude)
 
     def _labeling(self) -> PseudoLabeling:
@@ -81,20 +82,25 @@ class Labeling:
                 self.store,
                 items,
                 StudentView(task.view_size),
-                lambda: sha256_of(task.model_dir / MODEL_FILE),
+                lambda: task.student_sha256,
                 self.knobs.tta,
+                self.knobs.fractional,
             ),
         )
 
     def _conclude(self) -> None:
         task = self.task
         self.store.finish(task.images.items)
+        facts = {"tta": str(self.knobs.tta), **self.labeler.source}
+        algorithm = Algorithm("labelmine pseudo label", task.student_sha256, facts)
+        files = write_forms(self.store, task.images.items, task.folder.path, self.knobs, algorithm)
         accepted = [bool(record["accepted"]) for record in self.store.records()]
         figures = {
             "dataset": task.images.name,
             "seed": self.knobs.seed,
             **task.images.summary,
             "pseudo_labels": {"accepted": sum(accepted), "rejected": len(accepted) - sum(accepted)},
+            "files": files,
             "seconds": task.folder.seconds,
             **cache_metrics(self.labeler.teacher),
         }

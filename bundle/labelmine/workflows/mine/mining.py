@@ -22,7 +22,7 @@ from labelmine.workflows.mine.conclusion import conclude
 from labelmine.workflows.mine.gate import GateStage
 from labelmine.workflows.mine.held_out import HeldOut
 from labelmine.workflows.mine.knobs import MineKnobs
-from labelmine.workflows.mine.relabeling import relabeling_handlers, schedule_of
+from labelmine.workflows.mine.relabeling import relabeling_handlers
 from labelmine.workflows.mine.teacher_fit import TeacherFit
 
 
@@ -38,13 +38,13 @@ class Mining:
     """
 
     def __init__(self, task: TrainingTask[MineKnobs], labeler: Labeler, training: TrainingPlan) -> None:
-        """Keep what is needed; nothing is done yet."""
+        """Keep what is needed; what cannot work is refused here, before the first training."""
         self.task = task
         self.knobs = task.knobs
         self.labeler = labeler
         self.training = training
         self.path = task.folder.path
-        schedule_of(self.knobs)  # knobs that do not go together are refused before the first training
+        labeler.check(task.new_student())
 
     def train_supervised(self) -> None:
         """Train the first student, on gold alone."""

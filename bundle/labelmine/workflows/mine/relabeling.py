@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from labelmine.data import ImageSet, read_label
-from labelmine.handlers import EmaStudent, LabelQuality, PseudoLabeling, Schedule
+from labelmine.handlers import EmaStudent, LabelQuality, PseudoLabeling
 from labelmine.labelers import Labeler
 from labelmine.networks import Student
 from labelmine.run.files import LABEL_HISTORY_FILE
@@ -34,26 +34,11 @@ def relabeling_handlers(task: TrainingTask[MineKnobs], labeler: Labeler, network
     relabeling = PseudoLabeling(
         labeler,
         average[0].ema_model if average else network,
-        schedule=schedule_of(knobs),
+        schedule=knobs.labelling,
         pseudo_weight=knobs.pseudo_weight,
         observers=[quality.observe],
     )
     return [relabeling, *average, quality]
-
-
-def schedule_of(knobs: MineKnobs) -> Schedule:
-    """Return when images are labelled.
-
-    Raises:
-        ConfigError: Two knobs that do not go together.
-    """
-    return Schedule(
-        knobs.schedule,
-        relabel_every=knobs.relabel_every,
-        warm_up=knobs.warm_up,
-        ramp_up=knobs.ramp_up,
-        soft=knobs.soft_labels,
-    )
 
 
 def hidden_gold(images: ImageSet, image_size: int) -> Callable[[str], Tensor | None]:

@@ -11,6 +11,7 @@ from labelmine.data import Item, LabelStore, Window, find_items
 from labelmine.data.found_set import set_name
 from labelmine.errors import ConfigError, DataError
 from labelmine.networks import Student
+from labelmine.prediction import student_folder
 from labelmine.run.files import BEST_FILE, CONFIG_FILE, LABELS_FOLDER, MINED, MODEL_FILE, PHANTOM_FOLDER, SUPERVISED
 from labelmine.run.folder import read_settings
 from labelmine.weights import sha256_of
@@ -71,7 +72,7 @@ def open_run(
     source = folder / PHANTOM_FOLDER if dataset_dir is None else Path(dataset_dir).expanduser()
     if dataset_dir is None and not source.is_dir():
         raise ConfigError(f"dataset_dir: expected the images of the run in {folder.name}, which wrote none. Got: null")
-    students = _students(folder, *([Path(model_dir).expanduser()] if model_dir else []))
+    students = _students(folder, *([student_folder(model_dir)] if model_dir else []))
     return RecordedRun(
         name=set_name(source),
         store=store,

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from labelmine.labelers import Labeler
 from labelmine.labelers.fitted import kept_decoder
+from labelmine.prediction import student_folder
 from labelmine.run.folder import RunFolder
 from labelmine.run.knobs import CacheKnobs, Count, ImageKnobs, RunKnobs
 from labelmine.teachers import Teacher, build_cached_teacher
@@ -48,7 +49,7 @@ class Replaying:
             knobs.mask_pattern,
         )
         cached = build_cached_teacher(teacher, knobs.embedding_cache, knobs.cache_gb) if teacher else None
-        decoder = kept_decoder(knobs.model_dir or knobs.run_dir)
+        decoder = kept_decoder(student_folder(knobs.model_dir) if knobs.model_dir else knobs.run_dir)
         if cached is not None and decoder is not None:
             cached = load_fitted(cached, decoder)
         self.folder = RunFolder(knobs.output_dir, knobs.settings, knobs.workflow)

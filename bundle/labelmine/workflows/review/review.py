@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from labelmine.bundle import bundle_root
 from labelmine.data import Item, LabelStore, find_images
 from labelmine.errors import DataError
-from labelmine.prediction import Predictor
+from labelmine.prediction import Predictor, student_folder
 from labelmine.review import REVIEW_FOLDER, write_review
 from labelmine.run.files import LABELS_FOLDER, MODEL_FILE, PHANTOM_FOLDER, SPLIT_FILE
 from labelmine.run.folder import RunFolder
@@ -43,7 +42,7 @@ class Review:
     def __init__(self, knobs: ReviewKnobs) -> None:
         """Look for the labels."""
         self.knobs = knobs
-        self.model = (bundle_root() / "models" if knobs.model_dir is None else Path(knobs.model_dir)).expanduser()
+        self.model = student_folder(knobs.model_dir)
         self.labelled = self.model if knobs.labels_dir is None else Path(knobs.labels_dir).expanduser()
         # Both are only opened, so that what is missing is said before anything is written.
         self.predictor = Predictor.load(self.model / MODEL_FILE, knobs.device)

@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt
 
 from labelmine.run.knobs import (
     Count,
+    Device,
     Fraction,
     ImageKnobs,
     KeptEpoch,
@@ -24,7 +25,7 @@ class StudyKnobs(ImageKnobs):
     workflow: ClassVar[str] = "study"
 
     output_dir: str
-    device: Any
+    device: Device
     external_dir: list[str] | str
     classes: Any
     methods: list[str]
