@@ -20,6 +20,8 @@ ROOT = bundle_root()
 #: Of MONAI's bundle form and for GitHub, not of the site.
 NO_PAGES = {"README.md"}
 FENCE = re.compile(r"^```(?:bash)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+#: What may stand before a program's name: settings of the environment, what starts it.
+STARTS = re.compile(r"(\w+=\S+ )*((uv run )?python -m |uv run |torchrun .*-m )?")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "models").glob("*.md"))]
 
 
@@ -29,7 +31,7 @@ def commands(program: str) -> Iterator[tuple[str, list[str]]]:
         for block in FENCE.findall(page.read_text(encoding="utf-8")):
             for line in block.replace("\\\n", " ").splitlines():
                 before, found, rest = line.partition(program)
-                if found and (not before or before.endswith(" ")) and "[OPTIONS]" not in line:
+                if found and STARTS.fullmatch(before) and "[OPTIONS]" not in line:
                     yield page.relative_to(ROOT).as_posix(), shlex.split(rest, comments=True)
 
 
