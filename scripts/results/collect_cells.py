@@ -1,9 +1,9 @@
-"""Keep what the finished cells of studies showed, and write the tables of a page from it.
+"""Keep what the finished cells of studies showed; `scripts/docs/make.py` makes the tables of a page from it.
 
 Studies outlive a machine only through the repository: run this whenever a cell has ended, and commit.
 
     uv run python scripts/results/collect_cells.py recipe STUDY_DIR ...   # docs/results/recipe.csv: adds or replaces
-    uv run python scripts/results/collect_cells.py recipe                 # the tables alone, docs/results/recipe.md
+    uv run python scripts/docs/make.py                                    # docs/results/recipe.md
 """
 
 from __future__ import annotations
@@ -46,48 +46,21 @@ def cells_of(study: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def page_of(name: str, table: pd.DataFrame) -> str:
-    """Return Markdown: per size of training a table, methods down and sets across; mean and spread over seeds."""
-    parts = [
-        f"Made by `scripts/results/collect_cells.py {name}` from `{name}.csv`, whose cells are those of\n"
-        f"`scripts/results/{name}.yaml` (its first lines say how they are run); do not edit.\n"
-    ]
-    for (fraction, pixels), part in table.groupby(["fraction", "pixels"]):
-        sets = sorted(part["dataset"].unique())
-        parts += [
-            f"\n**{fraction:.0%} of the masks, {pixels} px.** Test Dice, mean ± standard deviation over n seeds.\n"
-        ]
-        parts += [f"| | steps | {' | '.join(sets)} |", "|---" * (len(sets) + 2) + "|"]
-        for method, rows in part.groupby("method"):
-            shown = [_shown(rows[rows["dataset"] == one]["mean"]) for one in sets]
-            steps = ", ".join(str(count) for count in sorted(rows["steps"].unique()))
-            parts.append(f"| {method.replace('_', ' ')} | {steps} | {' | '.join(shown)} |")
-    return "\n".join(parts) + "\n"
-
-
-def _shown(dice: pd.Series) -> str:
-    if dice.empty:
-        return "not run"
-    spread = f" ± {dice.std():.3f}" if len(dice) > 1 else ""
-    return f"{dice.mean():.3f}{spread} (n = {len(dice)})"
-
-
 def _pixels(folder: Path) -> int:
     return int(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["image_size"])
 
 
 def main() -> None:
-    """Add cells and write the page."""
+    """Add cells to the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name")
-    parser.add_argument("studies", nargs="*", type=Path)
+    parser.add_argument("studies", nargs="+", type=Path)
     args = parser.parse_args()
     path = RESULTS / f"{args.name}.csv"
     rows = pd.DataFrame([row for study in args.studies for row in cells_of(study)])
     known = pd.read_csv(path) if path.is_file() else rows.iloc[:0]
     table = pd.concat([known, rows]).drop_duplicates(KEY, keep="last").sort_values([*KEY[:4]])
     table.to_csv(path, index=False)
-    (RESULTS / f"{args.name}.md").write_text(page_of(args.name, table), encoding="utf-8")
     print(f"{len(table)} cells in {path.name}")
 
 

@@ -80,4 +80,4 @@ def test_references_cite_the_four_systems_and_the_models() -> None:
 
 
 def test_only_measured_metrics_are_stated() -> None:
-    assert "eval_metrics" not in METADATA, "figures stand in docs/results.md, with their commands"
+    assert "eval_metrics" not in METADATA, "figures stand in docs/results/, with their commands"

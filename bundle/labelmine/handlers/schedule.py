@@ -29,8 +29,8 @@ class Schedule:
         ConfigError: When a knob is out of its range, or two do not go together.
 
     Example:
-        >>> [round(Schedule("continuous", ramp_up=3).risen(epoch), 3) for epoch in (1, 2, 3, 4)]
-        [0.108, 0.574, 1.0, 1.0]
+        >>> tuple(round(Schedule("continuous", ramp_up=3).risen(epoch), 3) for epoch in (1, 2, 3, 4))
+        (0.108, 0.574, 1.0, 1.0)
     """
 
     name: ScheduleName = "one_time"
