@@ -142,7 +142,7 @@ def reviewed(predictor: Predictor, tmp_path: Path) -> Callable[..., pd.DataFrame
     folders = {"model_dir": str(tmp_path / "model"), "labels_dir": str(tmp_path / "run"), "device": "cpu"}
 
     def review(**knobs: Any) -> pd.DataFrame:
-        Review(knobs_of("review", **folders, **knobs)).write()
+        Review(knobs_of("review", **{**folders, "budget": 20, **knobs})).start()
         return pd.read_csv(tmp_path / "run" / "labels" / "review.csv", keep_default_na=False)
 
     return review
@@ -185,7 +185,7 @@ def test_what_cannot_be_reviewed(images: ImageSet, tmp_path: Path, reviewed: Cal
         reviewed()
     assert not (tmp_path / "run" / "labels").exists()
     LabelStore(tmp_path / "run" / "labels", images.classes)
-    with pytest.raises(DataError, match="run: was no run on phantoms; give --dataset_dir"):
+    with pytest.raises(DataError, match="run: was no run on phantoms, and the images that it names"):
         reviewed()
     with pytest.raises(DataError, match="dataset: no image of it has a pseudo label in run; was it labelled"):
         reviewed(dataset_dir=str(images.root))

@@ -37,7 +37,7 @@ VERBS = (
     Verb("evaluate", "evaluate", seams=(TEACHER,), resumes=False),
     Verb("study", "study"),
     Verb("synthesize", "synthesize", seams=(TEACHER,)),
-    Verb("review", "review", positional="model_dir", resumes=False),
+    Verb("review", "review", positional="model_dir"),
     Verb("embed", "embed", seams=(TEACHER,)),
     Verb("replay", "replay", positional="run_dir", seams=(TEACHER,), resumes=False),
     Verb("search-prompts", "search_prompts", positional="model_dir", seams=(TEACHER,)),
