@@ -8,7 +8,7 @@ export class Editor {
   constructor(label, width, height, prompts, exclusive) {
     Object.assign(this, { label, width, height, exclusive });
     this.asked = prompts; // by the student, when the label was made
-    this.masks = label.map((mask) => mask.slice());
+    this.masks = label.slice(); // no mask is changed before `remember` has put a copy into its place
     this.steps = [];
     this.tools = {};
     this.prompts = []; // of finished objects
@@ -29,10 +29,11 @@ export class Editor {
     this.tools[tool] = (this.tools[tool] || 0) + 1;
     const { object, prompts } = this;
     this.steps.push({
-      masks: this.masks.map((mask) => mask.slice()),
+      masks: this.masks,
       prompts: prompts.slice(),
       object: object && { ...object, prompt: structuredClone(object.prompt) },
     });
+    this.masks = this.masks.map((mask) => mask.slice());
     if (this.steps.length > DEEP_ENOUGH) this.steps.shift();
   }
 

@@ -10,8 +10,9 @@ async function pixels(blob) {
 
 // Levels of an image as it is shown: RGB of 8 bits, or one grey channel of 16.
 export async function readImage(blob, deep) {
-  const { data, width, height } = await pixels(blob);
-  if (!deep) return { width, height, deep, data };
+  const plain = await pixels(blob);
+  const { data, width, height } = plain;
+  if (!deep) return { width, height, deep, data, plain };
   const grey = new Uint16Array(width * height);
   for (let i = 0; i < grey.length; i++) grey[i] = data[4 * i] * 256 + data[4 * i + 1];
   return { width, height, deep, data: grey };
@@ -46,8 +47,15 @@ export async function encodeMasks(masks, width, height) {
   return btoa(text);
 }
 
-// Outlines as closed lines around the pixels of a mask, so that they stay sharp and thin at any zoom.
+const outlines = new WeakMap();
+
+// Outlines as closed lines around the pixels of a mask, so that they stay sharp and thin at any zoom; found once.
 export function outline(mask, width, height) {
+  if (!outlines.has(mask)) outlines.set(mask, traced(mask, width, height));
+  return outlines.get(mask);
+}
+
+function traced(mask, width, height) {
   const next = new Map();
   const on = (x, y) => x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x];
   const edge = (x0, y0, x1, y1) => {
@@ -120,6 +128,7 @@ export function boxOf(mask, width) {
 
 // Paint a disc, or wipe it out.
 export function disc(mask, width, height, x, y, radius, value) {
+  outlines.delete(mask);
   for (let py = Math.max(Math.floor(y - radius), 0); py <= Math.min(Math.ceil(y + radius), height - 1); py++) {
     for (let px = Math.max(Math.floor(x - radius), 0); px <= Math.min(Math.ceil(x + radius), width - 1); px++) {
       if ((px + 0.5 - x) ** 2 + (py + 0.5 - y) ** 2 <= radius ** 2) mask[py * width + px] = value;

@@ -1,7 +1,7 @@
 // The page: which label is looked at, what is shown of it, and what is decided.
 
 import { Editor } from "./editor.js";
-import { encodeMasks, readImage, readMasks } from "./masks.js";
+import { encodeMasks, outline, readImage, readMasks } from "./masks.js";
 import { getBlob, getJson, post, setReviewer } from "./server.js";
 import { COLOURS, Viewer } from "./viewer.js";
 
@@ -51,7 +51,9 @@ function fetchCase(place) {
       const masks = await readMasks(label, S.all.classes.length);
       const own = about.decided === "corrected" ? await getBlob(path(place, "/decided.png")) : null;
       const decided = own && (await readMasks(own, S.all.classes.length));
-      return { about, image: await readImage(image, about.deep), masks, decided };
+      const shown = await readImage(image, about.deep);
+      for (const mask of decided ?? masks) outline(mask, shown.width, shown.height); // so that showing it takes no time
+      return { about, image: shown, masks, decided };
     })();
     work.catch(() => fetched.delete(place));
     fetched.set(place, work);
@@ -66,7 +68,7 @@ async function load(place, anew = false) {
   Object.assign(S, { place, case: about, drag: null, gold: null, student: null });
   S.all.decided[place] = about.decided;
   S.editor = new Editor(masks, image.width, image.height, about.prompts, S.all.exclusive);
-  if (decided) S.editor.masks = decided.map((mask) => mask.slice());
+  if (decided) S.editor.masks = decided.slice();
   S.cross = [image.width / 2, image.height / 2];
   stage.fit();
   beside.fit();

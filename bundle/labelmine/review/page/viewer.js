@@ -30,8 +30,13 @@ export class Viewer {
   setWindow(low, high) {
     this.window = [low, high];
     if (!this.image) return;
-    const { width, height, deep, data } = this.image;
+    const { width, height, deep, data, plain } = this.image;
     const context = this.pixels.getContext("2d");
+    if (plain && low === 0 && high === 1) {
+      context.putImageData(plain, 0, 0);
+      this.draw();
+      return;
+    }
     const shown = context.createImageData(width, height);
     const levels = deep ? 65535 : 255;
     const shade = new Uint8ClampedArray(levels + 1);

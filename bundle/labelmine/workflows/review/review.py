@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +24,8 @@ from labelmine.run.knobs import ImageKnobs, NotNegative, Positive, RunKnobs, Sha
 from labelmine.run.lock import lock_folder
 from labelmine.workflows.review.run_teacher import run_teacher
 
-logger = logging.getLogger(__name__)
+#: Images that ``labels/review.csv`` marks where nobody says how many, as many as after ``mine.yaml``.
+MARKED = 20
 
 
 class ReviewKnobs(RunKnobs, ImageKnobs):
@@ -116,7 +116,7 @@ class Review:
         table = pd.read_csv(known, keep_default_na=False, dtype={"id": str}) if known.is_file() else None
         labelled = {record["id"] for record in self.store.records()} & {item["id"] for item in self.images.items}
         if table is None or not labelled <= set(table["id"]):
-            table = self._rank(budget=0, folders=False)
+            table = self._rank(MARKED, folders=False)
         knobs = self.knobs
         teacher = run_teacher(self.settings, self.model, knobs.device, knobs.embedding_cache, knobs.cache_gb)
         return ReviewSession(
