@@ -71,7 +71,8 @@ def main() -> None:
         rows.append(table.iloc[at].assign(dataset=args.name, order=order, seed=seed, labels=len(reviewed)).round(4))
     old = pd.read_csv(CSV) if CSV.is_file() else pd.DataFrame({"dataset": []})
     kept = pd.concat([old[old["dataset"] != args.name], *rows], ignore_index=True)
-    kept[["dataset", "labels", "order", "seed", "reviews", "minutes", "dice"]].to_csv(CSV, index=False)
+    counts = {"labels": int, "seed": int, "reviews": int}
+    kept[["dataset", "labels", "order", "seed", "reviews", "minutes", "dice"]].astype(counts).to_csv(CSV, index=False)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def test_by_mouse(session: ReviewSession, serve_page: Callable[..., Any], open_p
     said(page, "The teacher expects an IoU")
     assert "tiny answered in" in page.inner_text("#latency")
     page.locator("#stage").click(position=spot(page, 62, 62), modifiers=["Shift"])
-    page.wait_for_function("document.getElementById('accept').textContent.startsWith('Save')")
+    page.wait_for_function("() => document.getElementById('accept').textContent.startsWith('Save')")
     picture(page, "clicked")
     page.click("#accept")
     at_case(page, 1)
@@ -140,7 +140,7 @@ def test_by_mouse(session: ReviewSession, serve_page: Callable[..., Any], open_p
     assert page.inner_text("#shown") == "(1 of 6 shown)"
     page.locator("#strip li:not([hidden]) button").click()
     at_case(page, 0)
-    page.wait_for_function("document.getElementById('caption').textContent === 'label, corrected'")
+    page.wait_for_function("() => document.getElementById('caption').textContent === 'label, corrected'")
     picture(page, "filtered")
 
 
@@ -161,7 +161,7 @@ def test_brush_eraser_box_and_undo(
     page.click("[data-tool=brush]")
     page.fill("#brush-size", "5")
     drag(60, 80, 85, 80)
-    page.wait_for_function("document.getElementById('accept').textContent.startsWith('Save')")
+    page.wait_for_function("() => document.getElementById('accept').textContent.startsWith('Save')")
     picture(page, "brushed")
     page.click("[data-tool=eraser]")
     drag(60, 80, 70, 80)
@@ -211,9 +211,9 @@ def test_keyboard_alone(session: ReviewSession, serve_page: Callable[..., Any], 
     page.locator("#stage").focus()
     page.keyboard.press("d")
     page.keyboard.press(" ")
-    page.wait_for_function("document.getElementById('accept').textContent.startsWith('Save')")
+    page.wait_for_function("() => document.getElementById('accept').textContent.startsWith('Save')")
     page.keyboard.press("z")
-    page.wait_for_function("document.getElementById('accept').textContent.startsWith('Accept')")
+    page.wait_for_function("() => document.getElementById('accept').textContent.startsWith('Accept')")
     page.keyboard.press("?")
     assert page.evaluate("document.getElementById('help').open")
     picture(page, "help")

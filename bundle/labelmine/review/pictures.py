@@ -16,8 +16,12 @@ from skimage.segmentation import find_boundaries
 from labelmine.data import ImageSet, Item, read_image
 from labelmine.errors import DataError
 
-#: (centre, width) that holds all values of 16 bits, signed or not; float32 leaves 1/128 of a unit there.
-ALL_VALUES = (16384.0, 131072.0)
+#: (centre, width) that holds the values of any picture.
+ALL_VALUES = (0.0, 2.0**40)
+#: Looks after which a picture is taken to be of one value.
+LOOKS = 6
+#: Values that float32 tells apart in a window, with room to spare.
+TOLD_APART = 2.0**22
 #: Values of a picture that is sent with all its levels.
 LEVELS = 65535
 #: Longest side of a thumbnail in pixels.
@@ -52,11 +56,7 @@ def picture_of(item: Item, images: ImageSet) -> Picture:
     every = read_image(item, ALL_VALUES, images.slice_axis)
     if np.array_equal(shown, every) or not _is_grey(every):
         return Picture(_png((shown * 255).round().astype(np.uint8)))
-    centre, width = ALL_VALUES
-    low, high = (float(v) * width + centre - width / 2 for v in (every.min(), every.max()))
-    if high - low < 1:  # floats between 0 and 1, which the wide window blurs
-        return Picture(_png((shown * 255).round().astype(np.uint8)))
-    levels = (read_image(item, ((low + high) / 2, high - low), images.slice_axis)[..., 0] * LEVELS).round()
+    levels = (_full_range(item, images.slice_axis) * LEVELS).round()
     packed = np.stack([levels // 256, levels % 256, np.zeros_like(levels)], axis=-1).astype(np.uint8)
     return Picture(_png(packed), True, *_window(levels / LEVELS, shown[..., 0]))
 
@@ -111,6 +111,24 @@ def tidied(mask: NDArray[np.bool_], how: Tidying) -> NDArray[np.bool_]:
         return np.stack([ndimage.binary_fill_holes(channel) for channel in mask])
     sigma = max(SMOOTHING * max(mask.shape[1:]) / 512, 0.7)
     return np.stack([gaussian(channel.astype(np.float32), sigma=sigma) > 0.5 for channel in mask])
+
+
+def _full_range(item: Item, slice_axis: int) -> NDArray[np.float32]:
+    """Return a grey image (H, W) in [0, 1] whose window is as wide as its values, whatever their units.
+
+    Each look at it through a window tells its range more closely, as float32 allows, until the window fits.
+    """
+    centre, width = ALL_VALUES
+    inverted = read_image(item, (2 * width, width), slice_axis).min() > 0  # MONOCHROME1 shows low values bright
+    for _ in range(LOOKS):
+        seen = read_image(item, (centre, width), slice_axis)[..., 0]
+        ends = np.sort(1 - np.array([seen.min(), seen.max()]) if inverted else np.array([seen.min(), seen.max()]))
+        low, high = (float(v) for v in centre - width / 2 + ends.astype(np.float64) * width)
+        narrower = high - low + 2 * width / TOLD_APART
+        if narrower > width / 2:
+            break
+        centre, width = (low + high) / 2, narrower
+    return np.asarray((seen - seen.min()) / max(float(np.ptp(seen)), 1e-6), dtype=np.float32)
 
 
 def _is_grey(image: NDArray[np.float32]) -> bool:

@@ -70,6 +70,7 @@ async function load(place, anew = false) {
   S.editor = new Editor(masks, image.width, image.height, about.prompts, S.all.exclusive);
   if (decided) S.editor.masks = decided.slice();
   S.cross = [image.width / 2, image.height / 2];
+  if (!S.sized) $("brush-size").value = S.sized = Math.max(1, Math.round(Math.max(image.width, image.height) / 48));
   stage.fit();
   beside.fit();
   stage.setImage(image, about.low, about.high);
@@ -391,7 +392,8 @@ function showProgress(facts) {
   }
   const hour = Math.min(Math.floor(3600 / Math.max(S.all.seconds, 0.5)), open.length);
   const gain = open.slice(0, hour).reduce((sum, one) => sum + 1 - one.expected, 0) / total;
-  const now = mean(S.all.cases.map((one, place) => (S.all.decided[place] ? 1 : one.expected)));
+  const right = (place) => ["accepted", "corrected"].includes(S.all.decided[place]);
+  const now = mean(S.all.cases.map((one, place) => (right(place) ? 1 : one.expected)));
   $("worth").textContent =
     `You take ${S.all.seconds.toFixed(1)} s a label. An hour is worth ${hour} labels: expected Dice of all labels ` +
     `from ${percent(now)} to ${percent(Math.min(now + gain, 1))}, if each is put right.`;
