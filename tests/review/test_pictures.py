@@ -41,12 +41,9 @@ def nifti(path: Path, values: np.ndarray) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "693_J2KI.dcm", "RG1_UNCR.dcm"])
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm"])
 def test_deep_dicom_opens_as_the_student_sees_it_and_keeps_all_levels(name: str) -> None:
-    try:
-        picture, shown, seen = sent(dicom_file(name))
-    except (DataError, OSError, ValueError):
-        pytest.skip(f"{name} is not among the files of this pydicom")
+    picture, shown, seen = sent(dicom_file(name))
     assert picture.deep
     assert abs(shown - seen).max() < 0.02
 
@@ -61,7 +58,13 @@ def test_inverted_dicom(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("dtype", "low", "high"),
-    [("float32", 0.0, 1.0e-3), ("float32", 1.0e5, 6.0e5), ("int16", -1024, 3071), ("uint8", 3, 90)],
+    [
+        ("float32", 0.0, 1.0e-3),
+        ("float32", 1.0e5, 6.0e5),
+        ("float32", -5.0e8, 5.0e8),
+        ("int16", -1024, 3071),
+        ("uint8", 3, 90),
+    ],
 )
 def test_values_of_any_unit(dtype: str, low: float, high: float, tmp_path: Path) -> None:
     picture, shown, seen = sent(nifti(tmp_path / "a.nii.gz", ramp(dtype, low, high)), frame=0)

@@ -16,8 +16,8 @@ from skimage.segmentation import find_boundaries
 from labelmine.data import ImageSet, Item, read_image
 from labelmine.errors import DataError
 
-#: (centre, width) that holds the values of any picture.
-ALL_VALUES = (0.0, 2.0**40)
+#: (centre, width) that holds the values of most pictures, and of any.
+MOST_VALUES, ALL_VALUES = (0.0, 2.0**20), (0.0, 2.0**40)
 #: Looks after which a picture is taken to be of one value.
 LOOKS = 6
 #: Values that float32 tells apart in a window, with room to spare.
@@ -53,12 +53,12 @@ class Picture:
 def picture_of(item: Item, images: ImageSet) -> Picture:
     """Read an image for the page; deep ones (DICOM, NIfTI, 16 bits) keep their levels, so that the window can move."""
     shown = read_image(item, images.window, images.slice_axis)
-    every = read_image(item, ALL_VALUES, images.slice_axis)
+    every = read_image(item, MOST_VALUES, images.slice_axis)
     if np.array_equal(shown, every) or not _is_grey(every):
         return Picture(_png((shown * 255).round().astype(np.uint8)))
-    levels = (_full_range(item, images.slice_axis) * LEVELS).round()
+    levels = (_full_range(item, images.slice_axis, every[..., 0]) * LEVELS).round()
     packed = np.stack([levels // 256, levels % 256, np.zeros_like(levels)], axis=-1).astype(np.uint8)
-    return Picture(_png(packed), True, *_window(levels / LEVELS, shown[..., 0]))
+    return Picture(_png(packed), True, *_window((levels / LEVELS).astype(np.float32), shown[..., 0]))
 
 
 def thumbnail(picture: NDArray[np.float32], mask: NDArray[np.bool_]) -> bytes:
@@ -113,21 +113,25 @@ def tidied(mask: NDArray[np.bool_], how: Tidying) -> NDArray[np.bool_]:
     return np.stack([gaussian(channel.astype(np.float32), sigma=sigma) > 0.5 for channel in mask])
 
 
-def _full_range(item: Item, slice_axis: int) -> NDArray[np.float32]:
+def _full_range(item: Item, slice_axis: int, seen: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a grey image (H, W) in [0, 1] whose window is as wide as its values, whatever their units.
 
-    Each look at it through a window tells its range more closely, as float32 allows, until the window fits.
+    Each look at it through a window tells its range more closely, as float32 allows, until the window fits; ``seen``
+    is the first, by ``MOST_VALUES``.
     """
-    centre, width = ALL_VALUES
+    centre, width = MOST_VALUES
+    if seen.min() <= 0 or seen.max() >= 1:
+        centre, width = ALL_VALUES
+        seen = read_image(item, ALL_VALUES, slice_axis)[..., 0]
     inverted = read_image(item, (2 * width, width), slice_axis).min() > 0  # MONOCHROME1 shows low values bright
     for _ in range(LOOKS):
-        seen = read_image(item, (centre, width), slice_axis)[..., 0]
         ends = np.sort(1 - np.array([seen.min(), seen.max()]) if inverted else np.array([seen.min(), seen.max()]))
         low, high = (float(v) for v in centre - width / 2 + ends.astype(np.float64) * width)
         narrower = high - low + 2 * width / TOLD_APART
         if narrower > width / 2:
             break
         centre, width = (low + high) / 2, narrower
+        seen = read_image(item, (centre, width), slice_axis)[..., 0]
     return np.asarray((seen - seen.min()) / max(float(np.ptp(seen)), 1e-6), dtype=np.float32)
 
 
