@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "handlers": "data labelers networks quality transforms",
     "training": "data exchange handlers losses networks pretrain run teachers transforms",
     "prediction": "data deployment evaluation exchange labelers networks quality report run training transforms",
-    "review": "data exchange labelers prediction prompts quality run teachers",
+    "review": "data exchange labelers prediction prompts quality run teachers transforms",
     "workflows": (
         "data deployment evaluation exchange handlers labelers losses networks pacs prediction pretrain prompts "
         "quality report review run studies synthesis teachers training transforms"

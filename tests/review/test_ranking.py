@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from labelmine.data import ImageSet, LabelStore, prepare_image_set, read_label
@@ -142,7 +143,7 @@ def reviewed(predictor: Predictor, tmp_path: Path) -> Callable[..., pd.DataFrame
     folders = {"model_dir": str(tmp_path / "model"), "labels_dir": str(tmp_path / "run"), "device": "cpu"}
 
     def review(**knobs: Any) -> pd.DataFrame:
-        Review(knobs_of("review", **folders, **knobs)).write()
+        Review(knobs_of("review", **{**folders, "budget": 20, **knobs})).start()
         return pd.read_csv(tmp_path / "run" / "labels" / "review.csv", keep_default_na=False)
 
     return review
@@ -185,10 +186,25 @@ def test_what_cannot_be_reviewed(images: ImageSet, tmp_path: Path, reviewed: Cal
         reviewed()
     assert not (tmp_path / "run" / "labels").exists()
     LabelStore(tmp_path / "run" / "labels", images.classes)
-    with pytest.raises(DataError, match="run: was no run on phantoms; give --dataset_dir"):
+    with pytest.raises(DataError, match="run: was no run on phantoms, and the images that it names"):
         reviewed()
     with pytest.raises(DataError, match="dataset: no image of it has a pseudo label in run; was it labelled"):
         reviewed(dataset_dir=str(images.root))
+
+
+def test_the_page_finds_the_run_s_images_and_ranks_what_nobody_has_ranked(
+    images: ImageSet, predictor: Predictor, tmp_path: Path
+) -> None:
+    labelled(images, tmp_path / "run")
+    predictor.student.save(tmp_path / "run" / "model.safetensors", image_size=64)
+    settings = {"workflow": "mine", "dataset_dir": str(images.root)}
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(settings))
+    session = Review(knobs_of("review", model_dir=str(tmp_path / "run"), device="cpu")).session
+    table = pd.read_csv(tmp_path / "run" / "labels" / "review.csv")
+    assert [case.item["id"] for case in session.cases.cases] == table["id"].tolist()
+    assert session.corrector is None  # these settings name no teacher
+    assert session.log.folder == tmp_path / "run" / "review"
+    assert session.overview("ann")["cases"][0]["gold"]
 
 
 @pytest.mark.shared

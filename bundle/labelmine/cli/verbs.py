@@ -46,7 +46,7 @@ VERBS = (
     Verb("evaluate", "evaluate", seams=(TEACHER,), resumes=False),
     Verb("study", "study"),
     Verb("synthesize", "synthesize", seams=(TEACHER,)),
-    Verb("review", "review", positional="model_dir", resumes=False),
+    Verb("review", "review", positional="model_dir"),
     Verb("embed", "embed", seams=(TEACHER,)),
     Verb(
         "export",

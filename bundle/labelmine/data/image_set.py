@@ -47,7 +47,8 @@ class ImageSet:
         slice_axis: Axis along which volumes are cut.
         summary: Counts: ``n_gold`` (training), ``n_gold_val``, ``n_gold_test``, ``n_unlabeled``, ``n_held_out``
             (no gold, but of a validation or test group), ``n_quarantined``, ``n_near_duplicate_pairs``,
-            ``n_empty_masks``, and ``n_corrected`` where corrections were given.
+            ``n_empty_masks``, ``n_corrected`` where corrections were given, and ``n_rejected`` where some of them say
+            that a label was wrong (these images are not mined).
         findings: What was assumed while the set was read.
         near_duplicates: ``(id, id, distance)`` of images that are nearly the same.
     """
@@ -239,16 +240,18 @@ def _summary(
     count = {
         split: sum(item.get("split") == split for item in items) for split in ("train", "val", "test", "unlabeled")
     }
+    rejected = len(corrected.rejected - {item["id"] for item in items}) if corrected else 0
     return {
         "n_gold": count["train"],
         "n_gold_val": count["val"],
         "n_gold_test": count["test"],
         "n_unlabeled": count["unlabeled"],
-        "n_held_out": len(checked.items) - len(items),
+        "n_held_out": len(checked.items) - len(items) - rejected,
         "n_quarantined": count_set_aside([*checked.set_aside, *(corrected.set_aside if corrected else [])]),
         "n_near_duplicate_pairs": len(pairs),
         "n_empty_masks": checked.n_empty_masks,
         **({"n_corrected": _count_corrected(items, corrected)} if corrected else {}),
+        **({"n_rejected": rejected} if rejected else {}),
     }
 
 

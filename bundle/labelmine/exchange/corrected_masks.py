@@ -20,6 +20,7 @@ from labelmine.data.picture_volumes import read_picture_volume
 from labelmine.data.stored_masks import read_mask
 from labelmine.errors import DataError
 from labelmine.exchange.cvat import decode_cvat_xml, read_labelmap
+from labelmine.exchange.decisions import DECISIONS_FILE, Decision, DecisionLog
 from labelmine.exchange.seg_nrrd import decode_seg_nrrd
 from labelmine.exchange.written_files import WrittenFiles
 
@@ -70,15 +71,17 @@ def find_corrected_masks(root: Path, classes: ClassMap, slice_axis: int = -1) ->
             f"example {root / inside[0]}"
         )
     found = list(_find_in_form(root, classes, slice_axis))
-    if not found:
+    if not found and not (root / DECISIONS_FILE).is_file():
         raise DataError(
             f"corrections: {root} holds no corrected mask: expected masks named by image id, labels/final of MONAI "
-            f"Label, {SEG_SUFFIX} files saved by 3D Slicer, or CVAT's unpacked export"
+            f"Label, {SEG_SUFFIX} files saved by 3D Slicer, CVAT's unpacked export, or a review's {DECISIONS_FILE}"
         )
     return sorted(found, key=lambda one: (one.name, str(one.file)))
 
 
 def _find_in_form(root: Path, classes: ClassMap, slice_axis: int) -> Iterable[CorrectedMask]:
+    if (root / DECISIONS_FILE).is_file():
+        return _decided_masks(DecisionLog(root), classes)
     written = WrittenFiles(root)
     final = root if (root.parent.name, root.name) == ("labels", "final") else root / "labels" / "final"
     if (root / "SegmentationClass").is_dir():
@@ -92,6 +95,16 @@ def _find_in_form(root: Path, classes: ClassMap, slice_axis: int) -> Iterable[Co
         return _saved_again(segmentations, written, root, classes)
     plain = partial(_stored, classes, slice_axis)
     return [CorrectedMask(name, path, partial(plain, path)) for name, path in _masks_in(root)]
+
+
+def _decided_masks(log: DecisionLog, classes: ClassMap) -> list[CorrectedMask]:
+    """Masks that a review in the browser accepted or corrected: the latest word on each image."""
+
+    def read(decision: Decision, _item: Item, size: tuple[int, int]) -> NDArray[np.bool_]:
+        return _by_class(dict(zip(log.classes.names, log.mask(decision), strict=True)), classes, size)
+
+    decided = [decision for decision in log.final().values() if decision.mask_sha256]
+    return [CorrectedMask(one.id, log.mask_path(one.mask_sha256), partial(read, one)) for one in decided]
 
 
 def _masks_in(folder: Path) -> list[tuple[str, Path]]:

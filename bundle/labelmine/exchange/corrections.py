@@ -20,6 +20,7 @@ from labelmine.data.reading import read_image
 from labelmine.data.set_aside import SetAside
 from labelmine.errors import DataError
 from labelmine.exchange.corrected_masks import CorrectedMask, find_corrected_masks
+from labelmine.exchange.decisions import decided_in, rejected_ids
 
 
 def flat_name(image_id: str) -> str:
@@ -47,7 +48,9 @@ def read_corrections(
     volumes: one per slice, or the whole volume); MONAI Label's datastore, of which ``labels/final`` counts; the folder
     ``slicer`` of a review, of which each ``.seg.nrrd`` counts that was saved again; CVAT's export as "CVAT for images
     1.1" or as "Segmentation mask 1.1", unpacked, of which every picture counts. In the latter three, ids are written
-    as ``flat_name`` says. Where classes overlap, the later one wins.
+    as ``flat_name`` says; or the folder of a review in the browser (``decisions.jsonl``), of which the latest word on
+    each image counts: accepted and corrected masks, and which labels were rejected. Where classes overlap, the later
+    one wins.
 
     Args:
         folder: The corrections.
@@ -62,6 +65,7 @@ def read_corrections(
         DataError: No folder, one without corrections, or a correction of an image that the set does not have.
     """
     root = Path(folder).expanduser()
+    decided = decided_in(root)
     owners, lost = _owners(items), {name for one in without_image for name in (one, flat_name(one))}
     masks: dict[str, Path] = {}
     aside: list[SetAside] = []
@@ -77,7 +81,7 @@ def read_corrections(
                 masks[item["id"]] = _write(_checked(found, item, window, slice_axis), item, classes, into)
             except DataError as error:
                 aside.append(SetAside(item["id"], file, f"correction: {error}"))
-    return Corrections(masks, aside)
+    return Corrections(masks, aside, rejected_ids(decided) & {item["id"] for item in items})
 
 
 def corrections_reader(folder: str | None) -> ReadCorrections | None:

@@ -153,7 +153,11 @@ class Stopwatch:
         with torch.no_grad():
             embeddings = fitted.encode(self.image)
         asked = prompts.to(self.device)
-        return self._timed(lambda: fitted.decode(embeddings, asked, (height, width)).logits.sum().backward())
+
+        def step() -> None:
+            torch.autograd.backward(fitted.decode(embeddings, asked, (height, width)).logits.sum())
+
+        return self._timed(step)
 
     def _labelling(self, forward: float, encode: float) -> float:
         looks = LOOKS if self.knobs["tta"] else 1

@@ -18,6 +18,7 @@ from labelmine.training import TrainingTask
 from labelmine.workflows.mine.gate_summary import fit_figures, gate_figures, gate_summary
 from labelmine.workflows.mine.knobs import MineKnobs
 from labelmine.workflows.mine.label_summary import in_words, summarise_labels
+from labelmine.workflows.mine.review_summary import review_figures, review_sentences
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +39,15 @@ def conclude(task: TrainingTask[MineKnobs], store: LabelStore, prompter: SavedSt
     if images.unlabeled:
         write_review(path, images, store, student, knobs.review_budget, knobs.review_diversity, folders=False)
     warnings = _warnings(images, teacher)
+    figures = figures_of(task, examined)
+    reviewed = review_figures(knobs.corrections, path, figures)
+    for sentence in review_sentences(reviewed):
+        logger.info(sentence)
     write_metrics(
         path / METRICS_FILE,
         {
-            **figures_of(task, examined),
+            **figures,
+            **reviewed,
             "pseudo_labels": asdict(labels),
             **fit_figures(path),
             **gate_figures(path),

@@ -1,19 +1,30 @@
-"""Rank the pseudo labels of a finished run, and hand the first ones out."""
+"""Rank the pseudo labels of a finished run, and open the page to review them on, or hand the first ones out."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
-from labelmine.data import Item, LabelStore, find_images
+import pandas as pd
+from annotated_types import Interval
+
+from labelmine.data import ImageSet, Item, LabelStore, find_images
 from labelmine.errors import DataError
+from labelmine.exchange.decisions import DecisionLog
 from labelmine.prediction import Predictor, student_folder
-from labelmine.review import REVIEW_FOLDER, write_review
-from labelmine.run.files import LABELS_FOLDER, MODEL_FILE, PHANTOM_FOLDER, SPLIT_FILE
-from labelmine.run.folder import RunFolder
-from labelmine.run.knobs import ImageKnobs, NotNegative, RunKnobs, Share
+from labelmine.review import REVIEW_FOLDER, Cases, Corrector, ReviewSession, require_server, serve, write_review
+from labelmine.review.ranking import REVIEW_FILE
+from labelmine.run.files import CONFIG_FILE, LABELS_FOLDER, MODEL_FILE, PHANTOM_FOLDER, SPLIT_FILE
+from labelmine.run.folder import RunFolder, read_settings
+from labelmine.run.knobs import ImageKnobs, NotNegative, Positive, RunKnobs, Share
+from labelmine.run.lock import lock_folder
+from labelmine.workflows.review.run_teacher import run_teacher
+
+#: Images that ``labels/review.csv`` marks where nobody says how many, as many as after ``mine.yaml``.
+MARKED = 20
 
 
 class ReviewKnobs(RunKnobs, ImageKnobs):
@@ -23,13 +34,18 @@ class ReviewKnobs(RunKnobs, ImageKnobs):
 
     model_dir: str | None
     labels_dir: str | None
-    output_dir: str | None  # type: ignore[assignment]  # None: labels/review of the labelled run
-    budget: NotNegative
+    output_dir: str | None  # type: ignore[assignment]  # None: a folder of the labelled run
+    budget: NotNegative | None
     diversity: Share
+    host: str
+    port: Annotated[int, Interval(ge=0, le=65535)]
+    browser: bool
+    embedding_cache: str | None
+    cache_gb: Positive
 
 
 class Review:
-    """Writes ``labels/review.csv`` of the labelled run, and the folders of annotation tools into ``output_dir``.
+    """Opens the page of the labelled run; or writes ``labels/review.csv`` and the folders of annotation tools.
 
     Args:
         knobs: Of the workflow.
@@ -37,6 +53,7 @@ class Review:
     Raises:
         WeightsError: No student.
         DataError: The folder holds no labels.
+        ConfigError: What the page needs is not installed.
     """
 
     def __init__(self, knobs: ReviewKnobs) -> None:
@@ -51,9 +68,23 @@ class Review:
                 f"{self.labelled.name}: has no {LABELS_FOLDER}/; give --labels_dir the output folder of a mine.yaml or "
                 "label.yaml run"
             )
-        self.classes = LabelStore.existing(self.labelled / LABELS_FOLDER, knobs.slice_axis).classes
-        own = self.labelled / LABELS_FOLDER / REVIEW_FOLDER
-        self.folder = RunFolder(own if knobs.output_dir is None else knobs.output_dir, knobs.settings, knobs.workflow)
+        known = (self.labelled / CONFIG_FILE).is_file()
+        self.settings: dict[str, Any] = read_settings(self.labelled) if known else {}
+        self.axis = int(self.settings.get("slice_axis", knobs.slice_axis))
+        self.classes = LabelStore.existing(self.labelled / LABELS_FOLDER, self.axis).classes
+        own = self.labelled / (REVIEW_FOLDER if knobs.budget is None else f"{LABELS_FOLDER}/{REVIEW_FOLDER}")
+        self.path = own if knobs.output_dir is None else Path(knobs.output_dir).expanduser()
+        if knobs.budget is None:
+            require_server()
+        else:
+            self.folder = RunFolder(self.path, knobs.settings, knobs.workflow)
+
+    def start(self) -> None:
+        """Open the page, or with a budget write the folders."""
+        if self.knobs.budget is None:
+            self.serve()
+        else:
+            self.write()
 
     def write(self) -> None:
         """Rank and write.
@@ -61,36 +92,80 @@ class Review:
         Raises:
             DataError: None of the images was labelled.
         """
-        self.folder.stage("write", self._write)
+        self.folder.stage("write", lambda: self._rank(self.knobs.budget or 0, folders=True))
 
-    def _write(self) -> None:
+    def serve(self) -> None:
+        """Serve the page until it is stopped; one page at a time has a review folder.
+
+        Raises:
+            DataError: None of the images was labelled.
+            ConfigError: Another page has the folder.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = lock_folder(self.path)
+        try:
+            serve(self.session, self.knobs.host, self.knobs.port, self.knobs.browser)
+        finally:
+            lock.release()
+
+    @cached_property
+    def session(self) -> ReviewSession:
+        """What the page shows and does."""
+        known = self.labelled / LABELS_FOLDER / REVIEW_FILE
+        table = pd.read_csv(known, keep_default_na=False, dtype={"id": str}) if known.is_file() else None
+        labelled = {record["id"] for record in self.store.records()} & {item["id"] for item in self.images.items}
+        if table is None or not labelled <= set(table["id"]):
+            table = self._rank(MARKED, folders=False)
         knobs = self.knobs
-        source = knobs.dataset_dir if knobs.dataset_dir is not None else self._phantoms()
+        teacher = run_teacher(self.settings, self.model, knobs.device, knobs.embedding_cache, knobs.cache_gb)
+        return ReviewSession(
+            Cases(self.images, self.store, table, self.predictor),
+            DecisionLog(self.path, self.classes),
+            None if teacher is None else Corrector(teacher, self.images, knobs.device),
+        )
+
+    @cached_property
+    def images(self) -> ImageSet:
+        """The images that the run labelled, read as it read them."""
         images = find_images(
-            source,
-            str(self.folder.path),
+            self.knobs.dataset_dir or self._source(),
+            str(self.path),
             self.classes,
-            window=knobs.window,
-            slice_axis=knobs.slice_axis,
-            mask_pattern=knobs.mask_pattern,
+            window=self.settings.get("window", self.knobs.window),
+            slice_axis=self.axis,
+            mask_pattern=self.knobs.mask_pattern or self.settings.get("mask_pattern"),
         )
         images.items[:] = _as_in_run(images.items, self.labelled / SPLIT_FILE)
-        store = LabelStore(self.labelled / LABELS_FOLDER, images.classes, images.root, knobs.slice_axis)
+        return images
+
+    @cached_property
+    def store(self) -> LabelStore:
+        """The labels of the run."""
+        return LabelStore(self.labelled / LABELS_FOLDER, self.images.classes, self.images.root, self.axis)
+
+    def _rank(self, budget: int, folders: bool) -> pd.DataFrame:
+        diversity = self.knobs.diversity
         table = write_review(
-            self.labelled, images, store, self.predictor, knobs.budget, knobs.diversity, review_dir=self.folder.path
+            self.labelled, self.images, self.store, self.predictor, budget, diversity, folders, self.path
         )
         if table.empty:
             raise DataError(
-                f"{images.name}: no image of it has a pseudo label in {self.labelled.name}; was it labelled?"
+                f"{self.images.name}: no image of it has a pseudo label in {self.labelled.name}; was it labelled?"
             )
+        return table
 
-    def _phantoms(self) -> str:
+    def _source(self) -> str:
+        """Return the images of the run: the phantoms that it wrote, or those that its settings name."""
         path = self.labelled / PHANTOM_FOLDER / "dataset.csv"
-        if not path.is_file():
+        if path.is_file():
+            return str(path)
+        named = self.settings.get("dataset_dir")
+        if named is None or not Path(named).expanduser().exists():
             raise DataError(
-                f"{self.labelled.name}: was no run on phantoms; give --dataset_dir the images that it labelled"
+                f"{self.labelled.name}: was no run on phantoms, and the images that it names are not there; give "
+                "--dataset_dir the images that it labelled"
             )
-        return str(path)
+        return str(named)
 
 
 def _as_in_run(items: Sequence[Item], split_file: Path) -> list[Item]:
