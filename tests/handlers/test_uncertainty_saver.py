@@ -20,8 +20,9 @@ MEAN, SPREAD, OFFSET = 0.7, 0.2, 1.0
 def saver(folder: Path, classes: ClassMap, items: list[Item], calibration: PixelCalibration) -> UncertaintySaver:
     shape = (1, len(classes), 32, 32)
     looks = torch.full(shape, MEAN), torch.full(shape, SPREAD)
+    store = LabelStore(folder, classes)
     return UncertaintySaver(
-        LabelStore(folder, classes), items, looks=lambda: looks, calibration=calibration, folder=folder / "maps"
+        store, items, None, True, looks=lambda: looks, calibration=calibration, folder=folder / "maps"
     )
 
 
@@ -43,6 +44,8 @@ def test_a_map_says_where_the_mask_is_wrong(tmp_path: Path, make_items: Callable
     assert found["spread"] == pytest.approx(np.full((64, 64), SPREAD), abs=1 / 255)
     assert found["wrong"][:, :32] == pytest.approx(np.full((64, 32), 1 - calibrated), abs=1 / 255)
     assert found["wrong"][:, 32:] == pytest.approx(np.full((64, 32), calibrated), abs=1 / 255)
+    written = LabelStore(tmp_path, ClassMap()).read_probability(item)
+    assert written == pytest.approx(np.full((1, 64, 64), calibrated), abs=1 / 255)
     (expected,) = pd.read_csv(tmp_path / "manifest.csv")["expected_dice"]
     smooth = 64 * 64 / 1000
     assert expected == pytest.approx((2 * 2048 * calibrated + smooth) / (2048 + 4096 * calibrated + smooth), abs=1e-3)

@@ -47,10 +47,14 @@ class MaskSaver:
             zip(batch["id"], batch["original_size"], engine.state.output["pred"], strict=True)
         ):
             whole = to_original(probability.cpu(), (int(size[0]), int(size[1])))
-            mask, kept = whole > 0.5, whole.numpy() if self.probabilities else None
+            mask, kept = whole > 0.5, self.stated(row, whole).numpy() if self.probabilities else None
             facts = self.beside(self.items[image_id], row, mask)
             record = {"accepted": True, **self.record, **facts}
             self.store.write(self.items[image_id], mask.numpy(), record, probability=kept)
+
+    def stated(self, row: int, probability: Tensor) -> Tensor:
+        """Return the probabilities (K, H, W) that are written of an image: those that the mask was cut of."""
+        return probability
 
     def beside(self, item: Item, row: int, mask: Tensor) -> Mapping[str, Any]:
         """Write what goes beside a mask, before it, and return what else the manifest should say of it; nothing here.

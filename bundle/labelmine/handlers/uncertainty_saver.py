@@ -29,7 +29,7 @@ class UncertaintySaver(MaskSaver):
         store: Where masks and their manifest go.
         items: Items of the evaluator's images.
         record: What the manifest should say of each mask; ``expected_dice`` is added.
-        probabilities: See ``MaskSaver``.
+        probabilities: See ``MaskSaver``; written are the calibrated ones.
         looks: Returns mean and spread (B, K, S, S) of the student's looks at the batch that was answered last.
         calibration: Of their mean.
         folder: Where maps go.
@@ -57,6 +57,10 @@ class UncertaintySaver(MaskSaver):
         mean, self._spread = (values.cpu() for values in self.looks())
         self._probability = self.calibration(mean)
         super().__call__(engine)
+
+    def stated(self, row: int, probability: Tensor) -> Tensor:
+        """Return the calibrated probabilities, which a fractional segmentation then holds."""
+        return to_original(self._probability[row], (probability.shape[-2], probability.shape[-1]))
 
     def beside(self, item: Item, row: int, mask: Tensor) -> Mapping[str, Any]:
         """Write the maps of one image."""
