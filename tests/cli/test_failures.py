@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import errno
-import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import click
 import pytest
@@ -24,19 +21,6 @@ def wrapped(cause: Exception, times: int = 2) -> Exception:
         error.__cause__ = cause
         cause = error
     return cause
-
-
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Heed SIGINT, which shells have processes in the background ignore: ``pause`` would then wait for ever."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def stop_by(number: signal.Signals) -> None:
-    os.kill(os.getpid(), number)
-    signal.pause()
 
 
 def test_a_labelmine_error_is_found_beneath_what_wraps_it() -> None:
@@ -85,18 +69,24 @@ def test_debug_shows_the_traceback_above_the_line(capsys: pytest.CaptureFixture[
     assert said.splitlines()[-1] == "ConfigError: expected this"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 @pytest.mark.parametrize("resumes", [True, False])
-def test_a_stop_says_how_to_go_on(
-    number: signal.Signals, status: int, resumes: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(click.exceptions.Exit) as caught, reported(debug=False, resumes=resumes):
-        stop_by(number)
-    assert caught.value.exit_code == status
+def test_a_stop_says_how_to_go_on(name: str, status: int, resumes: bool) -> None:
+    """In a process of its own, whose threads and handlers are known."""
+    code = (
+        "import os, signal, sys, click\n"
+        "from labelmine.cli.failures import reported\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "before = signal.getsignal(signal.SIGTERM)\n"
+        "try:\n"
+        f"    with reported(debug=False, resumes={resumes}): os.kill(os.getpid(), signal.{name}) or signal.pause()\n"
+        "except click.exceptions.Exit as end:\n"
+        "    assert signal.getsignal(signal.SIGTERM) is before\n"
+        "    sys.exit(end.exit_code)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     line = "the same command goes on where it stopped" if resumes else "the same command starts anew"
-    assert capsys.readouterr().err == f"stopped; {line}\n"
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert (ended.returncode, ended.stderr) == (status, f"stopped; {line}\n")
 
 
 def test_an_interrupted_expression_of_a_config_ends_with_the_status() -> None:

@@ -49,6 +49,7 @@ def test_a_set_that_can_be_mined(
     metrics = metrics_of(tmp_path / "out")
     assert (metrics["problem"], metrics["n_images"], metrics["n_set_aside"]) == (None, 14, 1)
     timed = {"first training, on gold", "short trainings for the gate", "second training", "labelling"}
+    timed |= {"the teacher's decoder, fitted to gold"}
     assert metrics["estimate"]["seconds"].keys() == timed
     assert not list((tmp_path / "out").rglob("*.safetensors"))
 

@@ -21,8 +21,11 @@ def as_in_a_run() -> Iterator[None]:
     """Logging as ``python -m monai.bundle run`` sets it up, on the streams of the moment; afterwards as it was."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     before = [(one, one.handlers[:], one.level, one.propagate) for one in loggers]
+    others = logging._handlerList[:]
+    del logging._handlerList[:]  # else their streams, pytest's among them, would be closed (absl's handler does)
     fileConfig(CONF, disable_existing_loggers=False)
     yield
+    logging._handlerList[:] = others
     for one, handlers, level, propagate in before:
         one.handlers, one.propagate = handlers, propagate
         one.setLevel(level)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from labelmine.data import find_images
 from labelmine.errors import ConfigError, DataError, WeightsError
+from labelmine.journal import sealed
 from labelmine.labelers import ReferenceLabeler
 from labelmine.quality import AreaRange, Gate, Verdict
 from labelmine.teachers import CompactTeacher, save_compact_teacher
@@ -138,11 +139,13 @@ def test_what_prompts_do_not_tell_is_counted(
 ) -> None:
     manifest = copied / "labels" / "manifest.jsonl"
     records = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for record in records:
+        del record["check"]
     records[0] |= {"drawn_by": "student", "student_sha256": "0" * 64}
     records[1]["labeler"] = "reference"
     records[2]["prompts"] = [{"class": 0, "mask": True}]
     records[3]["id"] = "gone"
-    manifest.write_text("".join(json.dumps(record) + "\n" for record in records))
+    manifest.write_bytes(b"".join(sealed(json.dumps(record)) for record in records))
     run_config("replay", **knobs)
     found = list(outcomes(tmp_path).values())
     assert [row["reason"] for row in found[:4]] == [

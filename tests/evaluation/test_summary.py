@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from labelmine.atomic import write_whole
-from labelmine.errors import DataError
+from labelmine.errors import DataError, StorageError
 from labelmine.evaluation.summary import (
     best_median_worst,
     lesion_recall,
@@ -175,7 +175,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         raise OSError("no space left on device")
 
     monkeypatch.setattr("os.replace", full_disk)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(StorageError, match="no space left"):
         write_whole(path, b"{")
     assert json.loads(path.read_text()) == {"run": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.json"]

@@ -120,6 +120,7 @@ def test_times_of_interrupted_runs_add_up(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_is_said_stands_in_the_folder_s_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "labelmine")
     ours = logging.getLogger("labelmine")
+    gc.collect()  # folders of earlier tests that an error's traceback held
     before = list(ours.handlers)
     for said in ("first", "resumed"):
         run = RunFolder(tmp_path, {}, "mine")

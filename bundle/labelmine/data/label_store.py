@@ -64,6 +64,7 @@ class LabelStore:
         root: Folder of the image set. Records name images relative to it, or by bare file name without it, so that no
             user's folder is written anywhere.
         slice_axis: Axis along which NIfTI volumes were cut.
+        with_lost: Whether records stay whose files are gone; else those labels are made again.
 
     Raises:
         DataError: A store of other classes, or a folder whose ``masks/`` are somebody else's.
@@ -78,7 +79,12 @@ class LabelStore:
     """
 
     def __init__(
-        self, folder: str | Path, classes: ClassMap, root: str | Path | None = None, slice_axis: int = -1
+        self,
+        folder: str | Path,
+        classes: ClassMap,
+        root: str | Path | None = None,
+        slice_axis: int = -1,
+        with_lost: bool = False,
     ) -> None:
         """Open the store and take up what is done."""
         self.folder = Path(folder).expanduser()
@@ -95,23 +101,25 @@ class LabelStore:
         self._lost: set[str] = set()
         self._sizes: dict[Path, int] = {}
         self._look_up()
-        self._drop_lost()
+        if not with_lost:
+            self._drop_lost()
         self._written: dict[str, Item] = {}
 
     @classmethod
-    def existing(cls, folder: str | Path, slice_axis: int = -1) -> LabelStore:
+    def existing(cls, folder: str | Path, slice_axis: int = -1, sound: bool = True) -> LabelStore:
         """Open the labels of a finished run, with the classes that they were made for.
 
         Args:
             folder: Folder of the labels.
             slice_axis: Axis along which NIfTI volumes were cut.
+            sound: Whether labels that are damaged or gone are refused; else whoever reads them sees.
 
         Raises:
             DataError: The folder holds no labels, or some that are not as they were written.
         """
         path = Path(folder).expanduser() / CLASSES_NAME
-        store = cls(folder, _read_classes(path), slice_axis=slice_axis)
-        require_sound(path, *(file for record in store.records() for file in store._files(record)))
+        store = cls(folder, _read_classes(path), slice_axis=slice_axis, with_lost=not sound)
+        require_sound(path, *(file for record in store.records() for file in store._files(record) if sound))
         return store
 
     @property

@@ -88,9 +88,18 @@ def test_candidates_come_with_their_sources(tmp_path: Path, generator_file: str,
 def test_finished_candidates_are_left_alone(tmp_path: Path, generator_file: str, images: ImageSet) -> None:
     stage(tmp_path, generator_file, images, 4)()
     path = tmp_path / "candidates" / "images" / "synthetic_00000.png"
-    path.write_bytes(b"not made again")
+    before = path.stat()
     stage(tmp_path, generator_file, images, 4)()
-    assert path.read_bytes() == b"not made again"
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_damaged_candidate_is_made_again(tmp_path: Path, generator_file: str, images: ImageSet) -> None:
+    stage(tmp_path, generator_file, images, 2)()
+    path = tmp_path / "candidates" / "images" / "synthetic_00000.png"
+    whole = path.read_bytes()
+    path.write_bytes(b"damaged")
+    stage(tmp_path, generator_file, images, 2)()
+    assert path.read_bytes() == whole
 
 
 def test_a_higher_count_lists_each_candidate_once(tmp_path: Path, generator_file: str, images: ImageSet) -> None:

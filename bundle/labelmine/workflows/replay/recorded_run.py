@@ -68,7 +68,7 @@ def open_run(
     settings = read_settings(folder) if (folder / CONFIG_FILE).is_file() else {}
     axis = int(settings.get("slice_axis", slice_axis))
     pattern = settings.get("mask_pattern", mask_pattern)
-    store = LabelStore.existing(folder / LABELS_FOLDER, axis)
+    store = LabelStore.existing(folder / LABELS_FOLDER, axis, sound=False)
     source = folder / PHANTOM_FOLDER if dataset_dir is None else Path(dataset_dir).expanduser()
     if dataset_dir is None and not source.is_dir():
         raise ConfigError(f"dataset_dir: expected the images of the run in {folder.name}, which wrote none. Got: null")

@@ -54,7 +54,10 @@ class CandidateStage:
         views = list(generator_views(gold_of_generator(images), images, generator.image_size))
         path = folder / TABLE
         rows = pd.read_csv(path, dtype=str).to_dict("records") if path.is_file() else []
-        done = frozenset(row["id"] for row in rows)
+        parts = ("images",) if generator.content == "images" else ("images", "masks")
+        done = frozenset(
+            row["id"] for row in rows if all((folder / part / f"{row['id']}.png").is_file() for part in parts)
+        )
         generator.to(self.task.knobs.device)
         for made in make_candidates(generator, views, self.recipe, self.kinds, done):
             write_candidates(made, folder, images.classes)
