@@ -273,7 +273,8 @@ def write_in_turn(folder: str, first: int, barrier: object) -> None:
 
 
 @pytest.mark.slow  # another process imports torch and all
-def test_processes_write_the_same_and_other_images_at_once(tmp_path: Path) -> None:
+def test_processes_write_the_same_and_other_images_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # where the other process finds this module
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2, timeout=300)
     other = context.Process(target=write_in_turn, args=(str(tmp_path), 10, barrier))
