@@ -52,9 +52,9 @@ def dicom_file(name: str) -> Path:
     return Path(str(get_testdata_file(name, download=False)))
 
 
-def loaded_script(name: str) -> ModuleType:
-    """A module of ``scripts/``, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, bundle_root() / "scripts" / f"{name}.py")
+def loaded_script(name: str, folder: str = "scripts") -> ModuleType:
+    """A module of ``scripts/`` or ``examples/``, which are no packages."""
+    spec = importlib.util.spec_from_file_location(name, bundle_root() / folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

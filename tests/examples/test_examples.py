@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from types import ModuleType
+from functools import partial
 
 import pytest
 
-from labelmine.bundle import bundle_root
+from makers import loaded_script
 
-
-def example(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, bundle_root() / "examples" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+example = partial(loaded_script, folder="examples")
 
 
 def test_handler_labels_the_images_without_masks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,8 @@ from labelmine.teachers.cached import CachedTeacher
 from labelmine.weights import load_state_dict_safely, sha256_of
 
 FORMAT = "labelmine-fitted-decoder"
+#: Flipped axes of the views of gold whose embeddings are kept for a fit; a decoder learns from them alone.
+FLIPS = ((), (-1,), (-2,), (-2, -1))
 
 
 def decoder_of(teacher: Teacher) -> nn.Module:

@@ -18,8 +18,9 @@ from labelmine.labelers.fitted import fitted_labeler, kept_decoder
 from labelmine.prompts import PromptGenerator
 from labelmine.teachers import CompactTeacher
 from labelmine.teachers.build import frozen
+from labelmine.teachers.fitted import FLIPS
 from labelmine.workflows.mine import decoder_fit, teacher_fit
-from labelmine.workflows.mine.decoder_fit import FLIPS, _answers, fit_decoder, read_fit_images
+from labelmine.workflows.mine.decoder_fit import _answers, fit_decoder, read_fit_images
 from labelmine.workflows.mine.held_out import HeldOut
 from labelmine.workflows.mine.teacher_fit import TeacherFit
 

@@ -20,7 +20,7 @@ from labelmine.networks import Student
 from labelmine.prompts import Prompts
 from labelmine.report.doctor_tables import MiningCosts
 from labelmine.teachers import Teacher
-from labelmine.teachers.fitted import decoder_of, with_own_decoder
+from labelmine.teachers.fitted import FLIPS, decoder_of, with_own_decoder
 from labelmine.training import new_student, student_loader, training_inferer, view_dataset
 
 #: Knobs of ``mine`` that the costs depend on.
@@ -34,8 +34,6 @@ SECONDS, TIMES = 4.0, 6
 LONG = 4 * 3600
 #: Looks of test-time augmentation, see ``TestTimeAverage``.
 LOOKS = 8
-#: Flips of an image of gold whose embeddings a fit of the teacher's decoder keeps.
-FLIPS_OF_FIT = 4
 #: What is kept of a student: its best weights, and a checkpoint of weights with both moments of Adam.
 COPIES = 4
 
@@ -141,7 +139,7 @@ class Stopwatch:
         if not steps or teacher.decoder is None:
             return {}
         decoders = len(self._folds()) + 1
-        encoded = FLIPS_OF_FIT * gold * encode
+        encoded = len(FLIPS) * gold * encode
         return {"the teacher's decoder, fitted to gold": encoded + decoders * steps * self._fit_step(teacher)}
 
     def _fit_step(self, teacher: Teacher) -> float:

@@ -19,12 +19,11 @@ from labelmine.progress import progress
 from labelmine.prompts import PromptGenerator, Prompts, components
 from labelmine.prompts.jitter import jittered
 from labelmine.teachers import Teacher
-from labelmine.teachers.fitted import decoder_of, with_own_decoder
+from labelmine.teachers.fitted import FLIPS, decoder_of, with_own_decoder
 from labelmine.transforms import teacher_images
 
 Batch = Mapping[str, Any]
 
-FLIPS = ((), (-1,), (-2,), (-2, -1))  # the views whose embeddings are kept; a decoder learns from them alone
 MAX_BYTES = 2**31  # of kept embeddings; beyond it images are seen unflipped, then fewer of them
 BATCH_SIZE = 8  # images a step
 MAX_OBJECTS = 32  # prompts a step

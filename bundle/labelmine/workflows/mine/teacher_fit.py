@@ -19,8 +19,8 @@ from labelmine.networks import StudentNetwork
 from labelmine.progress import progress
 from labelmine.quality import class_dice
 from labelmine.run.files import FITTED_FILE, FITTED_FOLDER, FOLD
-from labelmine.teachers.fitted import load_fitted, save_decoder
-from labelmine.workflows.mine.decoder_fit import FLIPS, MAX_BYTES, FitImage, fit_decoder, read_fit_images
+from labelmine.teachers.fitted import FLIPS, load_fitted, save_decoder
+from labelmine.workflows.mine.decoder_fit import MAX_BYTES, FitImage, fit_decoder, read_fit_images
 from labelmine.workflows.mine.held_out import HeldOut
 
 logger = logging.getLogger(__name__)
