@@ -9,17 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.data import DataLoader, Dataset
-from monai.transforms import Compose
 
-from labelmine.atomic import write_whole
-from labelmine.data import ImageSet, Item, LoadItem
+from labelmine.atomic import remove, write_whole
+from labelmine.data import ImageSet, Item
 from labelmine.errors import ConfigError
 from labelmine.networks import RememberedLooks, Student
 from labelmine.progress import progress
 from labelmine.quality import PixelCalibration, count_logits
 from labelmine.run.files import MODEL_FILE, PIXELS_FILE
-from labelmine.transforms import StudentView, asked_part
+from labelmine.training import student_loader, view_dataset
+from labelmine.transforms import asked_part
 from labelmine.weights import sha256_of
 
 logger = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ def calibrate_pixels(
     counts = _counts(student.eval(), image_size, chosen, images, batch_size)
     found = PixelCalibration.fit(counts, [item["group"] for item in chosen], sha256_of(folder / MODEL_FILE))
     if found is None:
-        (folder / PIXELS_FILE).unlink(missing_ok=True)
+        remove(folder / PIXELS_FILE)
     else:
         write_whole(folder / PIXELS_FILE, json.dumps(found.to_json(), indent=2).encode())
     return found
@@ -86,12 +85,11 @@ def pixel_calibration_of(model_dir: Path, n_classes: int) -> PixelCalibration:
 @torch.no_grad()
 def _counts(student: Student, image_size: int, items: Sequence[Item], images: ImageSet, batch_size: int) -> np.ndarray:
     """Count pixels (N, K, 2, L) of views by logit, see ``count_logits``."""
-    load = LoadItem(images.classes, images.window, images.slice_axis)
-    views = Dataset(list(items), Compose([load, StudentView(image_size)]))
+    views = view_dataset(items, images, image_size, cache_num=0)
     looks = RememberedLooks(student, mean=True)
     device = next(student.parameters()).device
     counts = []
-    for batch in progress(DataLoader(views, batch_size=batch_size), "calibrate pixels", "batch", leave=False):
+    for batch in progress(student_loader(views, batch_size, shuffle=False), "calibrate pixels", "batch", leave=False):
         looks(asked_part(batch, device)["image"])
         mean = looks.mean_and_spread()[0].cpu()
         for probability, gold, weight in zip(mean, batch["label"], batch["weight"], strict=True):

@@ -87,7 +87,7 @@ def _run(job: CellJob) -> None:
         _clear(job.folder)
     except BaseException as error:
         traceback.print_exc()
-        write_whole(job.folder / ERROR_FILE, reason(error).encode())
+        write_whole(job.folder / ERROR_FILE, reason(error).encode(), told=False)  # it goes when the cell is tried again
         sys.exit(1)
 
 
