@@ -18,6 +18,7 @@ FOUNDATION = {
     "checksums",
     "download",
     "errors",
+    "extras",
     "hub",
     "journal",
     "progress",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from labelmine.data.bombs import open_nifti
 from labelmine.data.headers import file_kind, read_header, slice_index
 from labelmine.data.items import Item
 from labelmine.errors import DataError
@@ -49,7 +49,7 @@ class FileGrid:
         items = (item,) if header.frames is None else tuple(Item({**item, "frame": frame}) for frame in frames)
         if file_kind(path) != "nifti":
             return cls(items, None, None, slice_axis)
-        volume = nib.load(path)
+        volume = open_nifti(path)
         return cls(items, tuple(volume.shape), np.asarray(volume.affine), slice_axis)
 
     def join(self, masks: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

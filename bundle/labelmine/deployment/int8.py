@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelmine.atomic import write_whole
-from labelmine.deployment.extras import extra
 from labelmine.deployment.whole_image import IMAGE
+from labelmine.extras import extra
 
 #: How many images calibrate: more make it slower, and hardly better.
 CALIBRATED_ON = 16

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from labelmine.atomic import write_whole
-from labelmine.deployment.extras import extra
 from labelmine.deployment.facts import StudentFacts
 from labelmine.deployment.whole_image import IR_VERSION, OPSET, around
+from labelmine.extras import extra
 
 _ABOUT = (
     "Input 'image': float32 (N, H, W, 3), RGB in 0..255, any H and W (grey images: three times the same). Output "

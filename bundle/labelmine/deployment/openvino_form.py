@@ -6,8 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from labelmine.deployment.extras import extra
 from labelmine.deployment.facts import StudentFacts
+from labelmine.extras import extra
 
 #: On CPUs that multiply bfloat16 OpenVINO computes in it unless told otherwise: masks then have Dice 0.4 to 0.99 with
 #: torch's, as even pixels' positions are rounded to 8 bits.

@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelmine.deployment.extras import extra
 from labelmine.deployment.facts import StudentFacts
 from labelmine.deployment.onnx_form import export_onnx
 from labelmine.deployment.openvino_form import PRECISE, export_openvino
 from labelmine.deployment.whole_image import IMAGE, PROBABILITY
 from labelmine.errors import ConfigError
+from labelmine.extras import extra
 from labelmine.networks import IndirectStudent, Student, logits_of
 from labelmine.run.files import INT8_FILE, MODEL_FILE, ONNX_FILE, OPENVINO_FILE
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labelmine.deployment.extras import extra
+from labelmine.extras import extra
 
 OPSET = 18
 IR_VERSION = 10

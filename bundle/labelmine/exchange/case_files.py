@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from labelmine.atomic import write_whole
+from labelmine.data.bombs import open_nifti
 from labelmine.data.headers import NIFTI_SUFFIXES, slice_index
 from labelmine.data.items import volume_id
 from labelmine.data.label_volumes import encode_volume
@@ -88,7 +88,7 @@ def write_image(case: Case, labels: LabelSet, stem: Path, colour: bool | None = 
     if case.suffix == NIFTI:
         if labels.image_files == "link" and source.name.lower().endswith(NIFTI):
             return _linked(path, source)
-        volume = nib.load(source)
+        volume = open_nifti(source)
         write_whole(path, encode_volume(_plain_values(volume), volume))
         return path
     pixels = labels.read_pixels(case.images[0])
@@ -164,7 +164,7 @@ def _encoded(
     """A picture, or a volume with ``elsewhere`` in slices that are not in the case, and how many voxels these have."""
     if case.suffix == PNG:
         return encode_png(values(case.images[0])), 0
-    source = nib.load(case.images[0].item["image"])
+    source = open_nifti(Path(case.images[0].item["image"]))
     volume = np.full(source.shape, elsewhere, dtype=np.uint8)
     covered = 0
     for image in case.images:

@@ -9,7 +9,6 @@ Source: https://cocodataset.org/#format-data; run lengths are those of pycocotoo
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterator
 from itertools import count
@@ -21,9 +20,9 @@ from numpy.typing import NDArray
 from skimage.measure import label as connected_components
 
 from labelmine.atomic import write_whole
-from labelmine.errors import ConfigError
 from labelmine.exchange.case_files import cases_of, write_image
 from labelmine.exchange.label_set import LabelSet
+from labelmine.extras import extra
 from labelmine.progress import progress
 
 
@@ -40,7 +39,7 @@ def write_coco(labels: LabelSet, folder: Path) -> dict[str, Any]:
     Raises:
         ConfigError: pycocotools is missing.
     """
-    rle = _pycocotools_mask()
+    rle = extra("pycocotools.mask", "export", "form: coco needs")
     categories = [{"id": number, "name": name} for number, name in enumerate(labels.classes.names, start=1)]
     files: dict[str, dict[str, Any]] = {}
     image_numbers, annotation_numbers, objects = count(1), count(1), 0
@@ -91,12 +90,3 @@ def _annotation(pixels: NDArray[np.bool_], category: int, rle: Any, crowd: bool)
         "bbox": [float(number) for number in rle.toBbox(runs)],
         "iscrowd": int(crowd),
     }
-
-
-def _pycocotools_mask() -> Any:
-    try:
-        return importlib.import_module("pycocotools.mask")
-    except ImportError as error:
-        raise ConfigError(
-            'form: coco needs pycocotools, which is not there: pip install "labelmine[export]"'
-        ) from error

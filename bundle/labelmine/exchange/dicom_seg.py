@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Iterator
 from io import BytesIO
@@ -17,12 +16,12 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from labelmine import __version__
 from labelmine.data.dicom_files import open_dicom
-from labelmine.errors import ConfigError
 from labelmine.exchange.dicom_stacks import Stack
 from labelmine.exchange.drawn_by import DerivedUids
 from labelmine.exchange.segment_terms import Term, color_of
 from labelmine.exchange.series_forms import DicomForm
 from labelmine.exchange.stand_ins import UTF_8, correct_references, derived_number, stand_ins
+from labelmine.extras import extra
 
 INSTALL = 'pip install "labelmine[dicom]"'
 LONG_STRING = 64  # characters of a value of VR LO
@@ -39,10 +38,7 @@ def require_highdicom() -> Any:
     Raises:
         ConfigError: It is not installed.
     """
-    try:
-        return importlib.import_module("highdicom")
-    except ImportError as error:
-        raise ConfigError(f"masks_format: DICOM SEG needs highdicom, which is not there: {INSTALL}") from error
+    return extra("highdicom", "dicom", "masks_format: DICOM SEG needs")
 
 
 class SegmentationForm(DicomForm):

@@ -18,6 +18,7 @@ from pydicom.config import disable_value_validation
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from labelmine.errors import ConfigError, PacsError
+from labelmine.extras import extra
 from labelmine.pacs.credentials import PASSWORD, TOKEN, USER, credentials
 
 logger = logging.getLogger(__name__)
@@ -54,11 +55,7 @@ class Pacs:
         seconds: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
     ) -> None:
         """Make a session; nothing is sent yet."""
-        try:
-            import requests
-            from dicomweb_client.web import DICOMwebClient
-        except ModuleNotFoundError as error:
-            raise ConfigError('dicomweb needs dicomweb-client: pip install "labelmine[pacs]"') from error
+        web, requests = (extra(module, "pacs", "dicomweb needs") for module in ("dicomweb_client.web", "requests"))
         parts = _checked(url)
         self.host = parts.netloc
         session = requests.Session()
@@ -67,7 +64,7 @@ class Pacs:
             logger.warning("PACS at %s: no TLS (http://), so images and credentials travel as they are", self.host)
         for name in ("dicomweb_client", "urllib3"):  # their messages hold UIDs
             logging.getLogger(name).setLevel(logging.ERROR)
-        self.client = DICOMwebClient(
+        self.client = web.DICOMwebClient(
             url.rstrip("/"),
             session=session,
             callback=_refuse_half,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError
 
 from labelmine.errors import ConfigError, WeightsError
+from labelmine.extras import extra
 from labelmine.hub import hub_folder, is_hub_id
 from labelmine.weights import sha256_of
 
@@ -106,12 +106,7 @@ def files_sha256(folder: Path) -> str:
 
 
 def _transformers() -> Any:
-    try:
-        return importlib.import_module("transformers")
-    except ImportError as error:
-        raise ConfigError(
-            'teachers from Hugging Face need transformers, which is not there: pip install "labelmine[transformers]"'
-        ) from error
+    return extra("transformers", "transformers", "teachers from Hugging Face need")
 
 
 def _first_line(error: Exception) -> str:
