@@ -21,9 +21,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +30,14 @@ import ignite.distributed as idist
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from labelmine.atomic import remove, write_whole
 from labelmine.checksums import require_sound
 from labelmine.data.classes import ClassMap
 from labelmine.data.headers import NIFTI_SUFFIXES
 from labelmine.data.items import Item
+from labelmine.data.label_files import HELD_BY, LabelFiles, read_picture, read_share, write_picture, write_share
 from labelmine.data.label_volumes import write_label_volumes
-from labelmine.data.png import encode_png
 from labelmine.data.set_aside import relative_name
 from labelmine.errors import DataError
 from labelmine.journal import Journal, Record, read_journal, sealed
@@ -48,8 +46,6 @@ logger = logging.getLogger(__name__)
 
 MANIFEST_NAME = "manifest.jsonl"
 CLASSES_NAME = "classes.json"
-#: Key of a record whose mask another file holds, relative to the store.
-HELD_BY = "held_by"
 
 
 class LabelStore:
@@ -91,6 +87,7 @@ class LabelStore:
         self.classes = classes
         self.root = None if root is None else Path(root).expanduser().absolute()
         self.slice_axis = slice_axis
+        self._files = LabelFiles(self.folder, classes.names)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._refuse_other_classes()
@@ -119,7 +116,7 @@ class LabelStore:
         """
         path = Path(folder).expanduser() / CLASSES_NAME
         store = cls(folder, _read_classes(path), slice_axis=slice_axis, with_lost=not sound)
-        require_sound(path, *(file for record in store.records() for file in store._files(record) if sound))
+        require_sound(path, *(file for record in store.records() for file in store._files.of(record) if sound))
         return store
 
     @property
@@ -172,15 +169,15 @@ class LabelStore:
         if weight is not None and np.shape(weight) != mask.shape[1:]:
             raise DataError(f"{item['id']}: expected a weight {mask.shape[1:]}, got {np.shape(weight)}")
         overlap = bool((mask.sum(axis=0) > 1).any())
-        self._write_png(self.mask_path(item), self.classes.decode(mask))
+        write_picture(self.mask_path(item), self.classes.decode(mask))
         if overlap:
-            for channel, path in zip(mask, self._class_paths(item["id"]), strict=True):
-                self._write_png(path, channel.astype(np.uint8) * 255)
+            for channel, path in zip(mask, self._files.by_class(item["id"]), strict=True):
+                write_picture(path, channel.astype(np.uint8) * 255)
         if weight is not None:
-            self._write_png(self._path("weights", item["id"]), _eight_bits(weight))
+            write_share(self._files.weight(item["id"]), weight)
         if probability is not None:
-            for channel, path in zip(probability, self._class_paths(item["id"], "probabilities"), strict=True):
-                self._write_png(path, _eight_bits(channel))
+            for channel, path in zip(probability, self._files.probabilities(item["id"]), strict=True):
+                write_share(path, channel)
         identity = {"id": item["id"], "image": self._image_name(item)}
         facts = {"overlap": overlap, "weighted": weight is not None}
         self._append(item, identity | dict(record) | identity | facts)
@@ -199,12 +196,12 @@ class LabelStore:
         if record is None:
             raise DataError(f"{item['id']}: no label in {self.folder.name}/{MANIFEST_NAME}; label the image first")
         if record["overlap"]:
-            mask = np.stack([_read_png(path) > 0 for path in self._class_paths(item["id"])]).astype(np.uint8)
+            mask = np.stack([read_picture(path) > 0 for path in self._files.by_class(item["id"])]).astype(np.uint8)
         else:
-            mask = self.classes.encode(_read_png(self.mask_path(item)))
+            mask = self.classes.encode(read_picture(self.mask_path(item)))
         if not record["weighted"]:
             return mask, float(record.get("weight", 1.0))
-        return mask, (_read_png(self._path("weights", item["id"])) / np.float32(255)).astype(np.float32)
+        return mask, read_share(self._files.weight(item["id"]))
 
     def read_probability(self, item: Item) -> NDArray[np.float32]:
         """Read the probabilities (K, H, W) float32 in [0, 1] of an image, where they were written.
@@ -212,8 +209,7 @@ class LabelStore:
         Raises:
             DataError: None were written, or their files were removed or damaged.
         """
-        levels = np.stack([_read_png(path) for path in self._class_paths(item["id"], "probabilities")])
-        return (levels / np.float32(255)).astype(np.float32)
+        return np.stack([read_share(path) for path in self._files.probabilities(item["id"])])
 
     def hand_over(self, item: Item, file: Path) -> None:
         """Remove the files of an image's label, which another file holds; without that file the label is made again."""
@@ -221,13 +217,13 @@ class LabelStore:
         held = os.path.relpath(file, self.folder)
         if record.get(HELD_BY) != held:
             self._append(item, {**record, HELD_BY: held})
-        others = [*self._class_paths(item["id"]), *self._class_paths(item["id"], "probabilities")]
-        for path in [self.mask_path(item), self._path("weights", item["id"]), *others]:
+        files, name = self._files, item["id"]
+        for path in [self.mask_path(item), files.weight(name), *files.by_class(name), *files.probabilities(name)]:
             remove(path)
 
     def mask_path(self, item: Item) -> Path:
         """File of the image's mask: all classes in one picture."""
-        return self._mask_path(item["id"], item["image"])
+        return self._files.mask(item["id"], item["image"])
 
     def finish(self, items: Iterable[Item] = ()) -> None:
         """Write ``manifest.csv``, and join slices to ``masks/<volume>.nii.gz`` with the source's geometry.
@@ -246,7 +242,11 @@ class LabelStore:
         known = {item["id"]: item for item in [*items, *self._written.values()] if item["id"] in self._records}
         slices = [item for item in known.values() if item["image"].lower().endswith(NIFTI_SUFFIXES)]
         write_label_volumes(
-            slices, lambda item: _read_png(self.mask_path(item)), self.classes, self.folder / "masks", self.slice_axis
+            slices,
+            lambda item: read_picture(self.mask_path(item)),
+            self.classes,
+            self.folder / "masks",
+            self.slice_axis,
         )
 
     def _append(self, item: Item, record: Record) -> None:
@@ -279,19 +279,7 @@ class LabelStore:
             logger.warning("%d labels (%s ...) have lost their files and are made again", len(self._lost), some)
 
     def _is_there(self, record: Record) -> bool:
-        return all(path.is_file() for path in self._files(record))
-
-    def _files(self, record: Record) -> list[Path]:
-        if HELD_BY in record:
-            return [self.folder / record[HELD_BY]]
-        name = record["id"]
-        paths = [self._mask_path(name, record["image"])]
-        paths += self._class_paths(name) if record["overlap"] else []
-        return paths + ([self._path("weights", name)] if record["weighted"] else [])
-
-    @staticmethod
-    def _write_png(path: Path, pixels: NDArray[Any]) -> None:
-        write_whole(path, encode_png(pixels), durable=False)  # a lost one is known, and made again
+        return all(path.is_file() for path in self._files.of(record))
 
     def _join_manifests(self) -> None:
         """Move the lines of the other ranks to ``manifest.jsonl``; killed in between, both hold the same."""
@@ -326,23 +314,9 @@ class LabelStore:
         else:
             write_whole(path, json.dumps(now).encode())
 
-    def _class_paths(self, image_id: str, part: str = "by_class") -> Sequence[Path]:
-        names = [re.sub(r"[^\w.-]", "_", name) for name in self.classes.names]
-        return [self._path(f"{part}/{number}_{name}", image_id) for number, name in enumerate(names, start=1)]
-
-    def _mask_path(self, image_id: str, image: str) -> Path:
-        return self._path("slices" if image.lower().endswith(NIFTI_SUFFIXES) else "masks", image_id)
-
-    def _path(self, part: str, image_id: str) -> Path:
-        return self.folder / part / f"{image_id}.png"
-
     def _image_name(self, item: Item) -> str:
         path = Path(item["image"])
         return path.name if self.root is None else relative_name(path.absolute(), self.root)
-
-
-def _eight_bits(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    return np.asarray((np.clip(values, 0, 1) * 255).round(), dtype=np.uint8)
 
 
 def _read_classes(path: Path) -> ClassMap:
@@ -360,13 +334,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"expected JSON types, NumPy values or tensors in the record, got {type(value).__name__}")
-
-
-def _read_png(path: Path) -> NDArray[Any]:
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture)
-    except OSError as error:
-        raise DataError(
-            f"{path.name}: label cannot be read ({type(error).__name__}). Delete the file; its image is labelled again"
-        ) from error
