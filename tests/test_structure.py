@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "transforms": "",
     "evaluation": "data",
     "deployment": "data evaluation networks run",
-    "exchange": "data",
+    "exchange": "data evaluation",
     "teachers": "prompts",
     "pretrain": "networks transforms",
     "studies": "data evaluation",

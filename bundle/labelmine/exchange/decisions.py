@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,8 @@ from labelmine.data.classes import ClassMap
 from labelmine.data.png import encode_png
 from labelmine.data.stored_masks import read_mask
 from labelmine.errors import DataError
+from labelmine.evaluation import dice_iou
+from labelmine.journal import Journal, read_journal
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +123,7 @@ class DecisionLog:
                 write_whole(self.mask_path(sha256), content)
         kept = Decision(**{**asdict(decision), "mask_sha256": sha256})
         with self._lock:
-            _append_line(self.path, json.dumps(asdict(kept)))
+            self._journal.append(asdict(kept))
             self._decisions.append(kept)
         return kept
 
@@ -141,6 +143,11 @@ class DecisionLog:
         if hashlib.sha256(path.read_bytes()).hexdigest() != decision.mask_sha256:
             raise DataError(f"{decision.id}: {path.name} was changed since it was decided; copy it again")
         return self.classes.encode(read_mask(path, color=self.classes.is_color)) > 0
+
+    @cached_property
+    def _journal(self) -> Journal:
+        """Opened by whoever decides: to open it cuts off a torn line, which is no reader's business."""
+        return Journal(self.path, durable=True)
 
     @property
     def decisions(self) -> list[Decision]:
@@ -197,16 +204,8 @@ class DecisionLog:
 
 
 def mask_dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Return the Dice of two masks (K, H, W), mean over classes; a class empty in both counts 1.
-
-    Example:
-        >>> half = np.array([[[True, False]]])
-        >>> round(mask_dice(half, np.ones((1, 1, 2), bool)), 3)
-        0.667
-    """
-    axes = (1, 2)
-    total = a.sum(axes) + b.sum(axes)
-    return float(np.where(total > 0, 2 * (a & b).sum(axes) / np.maximum(total, 1), 1.0).mean())
+    """Return the Dice of two masks (K, H, W), mean over classes; see ``dice_iou``."""
+    return float(dice_iou(a, b)[0].mean())
 
 
 def decided_in(folder: Path) -> list[Decision]:
@@ -219,26 +218,12 @@ def rejected_ids(decisions: Iterable[Decision]) -> frozenset[str]:
     return frozenset(decision.id for decision in decisions if decision.verdict == "rejected")
 
 
-def _append_line(path: Path, line: str) -> None:
-    """Append in one write; a line that a kill tore is closed first, so that only it is lost."""
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        size = os.lseek(handle, 0, os.SEEK_END)
-        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-        os.write(handle, f"{chr(10) * torn}{line}\n".encode())
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _read(path: Path) -> list[Decision]:
     known = {one.name for one in fields(Decision)}
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     found = []
-    for number, line in enumerate(lines, start=1):
+    for row in read_journal(path):
         try:
-            row = json.loads(line)
             found.append(Decision(**{key: value for key, value in row.items() if key in known}))
-        except (ValueError, TypeError, AttributeError):
-            logger.warning("%s: line %d is torn or no decision; its image is asked again", path.name, number)
+        except TypeError:
+            logger.warning("%s: a line is no decision; its image is asked again", path.name)
     return found

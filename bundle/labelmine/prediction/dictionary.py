@@ -10,6 +10,7 @@ import torch
 from monai.transforms import MapTransform
 
 from labelmine.data import ClassMap, FileGrid, LoadItem
+from labelmine.data.classes import numbered
 from labelmine.errors import DataError
 from labelmine.transforms import StudentView, to_original
 
@@ -89,12 +90,6 @@ class MasksOfViewsd(MapTransform):  # type: ignore[misc]  # MONAI is untyped
         meta = found[f"{self.ref_image}_meta_dict"]
         for key in self.keys:
             masks = [(to_original(view.cpu(), meta[SIZE]) > 0.5).numpy() for view in found[key]]
-            mask = meta[GRID].join([_numbered(one) for one in masks])
+            mask = meta[GRID].join([numbered(len(one)).decode(one) for one in masks])
             found[key] = mask[None] if mask.ndim > 2 else mask
         return found
-
-
-def _numbered(mask: np.ndarray) -> np.ndarray:
-    """Return (H, W) uint8 class numbers of (K, H, W) masks."""
-    numbers = np.arange(1, len(mask) + 1)[:, None, None]
-    return np.asarray((mask * numbers).max(axis=0), dtype=np.uint8)
