@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,13 @@ def tiny(small: dict[str, Any], teacher_file: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, tiny: dict[str, Any], run_config: Any) -> Run:
+def made(tmp_path_factory: pytest.TempPathFactory, tiny: dict[str, Any], run_config: Any) -> Iterator[Run]:
     """One run with new lesions that many tests look at; none may write into it."""
     folder = tmp_path_factory.mktemp("made")
     knobs = {**tiny, "inpaint": True, "output_dir": str(folder)}
     run_config("synthesize", **knobs)
-    return Run(folder, knobs)
+    yield Run(folder, knobs)
+    shutil.rmtree(folder)  # 300 MB
 
 
 def test_files_and_metrics(made: Run) -> None:
