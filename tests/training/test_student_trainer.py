@@ -216,6 +216,18 @@ def test_the_average_is_kept_and_validated(images: ImageSet, tmp_path: Path) -> 
     assert distance < 0.1  # near the last steps, not at the random start
 
 
+def test_the_first_epochs_see_smaller_images(images: ImageSet, tmp_path: Path) -> None:
+    small = replace(plan(), small_share=0.5)
+    trainer = student_trainer(small, student(), *loaders(images), max_epochs=4, folder=tmp_path)
+    sides = []
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: sides.append(engine.state.output["pred"].shape[-1])
+    )
+    trainer.run()
+    assert sides == [32, 32, 32, 32, 64, 64, 64, 64]
+    assert Student.load(tmp_path / "best.safetensors")[1]["image_size"] == 64
+
+
 def test_an_average_that_was_killed_goes_on(images: ImageSet, tmp_path: Path) -> None:
     averaged = replace(plan(keep_epoch="average"), scheduler=partial(learning_rate_schedule, name="one_cycle"))
     for name, kill_at in (("whole", None), ("killed", 5)):

@@ -140,6 +140,7 @@ class StudentKnobs(EncoderKnobs):
 
     pretrained: str | None
     exclusive: bool | None
+    small_share: Annotated[float, Interval(ge=0, lt=1)]
     encoder_learning_rate: Positive
     weight_decay: Annotated[float, Ge(0)]
     lr_schedule: ScheduleName

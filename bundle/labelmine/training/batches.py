@@ -16,7 +16,7 @@ from torch.utils.data import DistributedSampler, RandomSampler, Sampler, Weighte
 from labelmine.data import ImageSet, Item, LoadItem
 from labelmine.ranges import check_number
 from labelmine.training.parallel import RANK_STRIDE
-from labelmine.transforms import Augment, BatchAugment, StrongView, StudentView
+from labelmine.transforms import Augment, BatchAugment, SmallerAtFirst, StrongView, StudentView
 
 Batch = Mapping[str, Any]
 
@@ -90,20 +90,29 @@ def student_loader(
 
 
 class PrepareStudentBatch:
-    """``prepare_batch`` of trainer and evaluator: move to the device, augment, join label and weight.
+    """``prepare_batch`` of trainer and evaluator: move to the device, shrink, augment, join label and weight.
 
     Args:
         augment: Augmentation of whole batches; None for validation.
         strong: What pseudo-labelled images go through after it; None: nothing.
+        smaller: What shrinks batches of the first epochs; None: nothing.
     """
 
-    def __init__(self, augment: Augment | None = None, strong: StrongView | None = None) -> None:
-        """Keep the augmentations."""
+    def __init__(
+        self,
+        augment: Augment | None = None,
+        strong: StrongView | None = None,
+        smaller: SmallerAtFirst | None = None,
+    ) -> None:
+        """Keep what a batch goes through."""
         self.augment = augment
         self.strong = strong
+        self.smaller = smaller
 
     def set_epoch(self, epoch: int) -> None:
         """Seed the augmentations, on each rank differently; see ``EpochSeed``."""
+        if self.smaller is not None:
+            self.smaller.set_epoch(epoch)
         for randomness in (self.augment, self.strong):
             if randomness is not None:
                 randomness.set_epoch(epoch + RANK_STRIDE * idist.get_rank())
@@ -111,8 +120,13 @@ class PrepareStudentBatch:
     def __call__(
         self, batch: Batch, device: torch.device | str, non_blocking: bool = False, **_: Any
     ) -> tuple[Tensor, Tensor]:
-        """Return images (B, 3, S, S) and targets (B, K + 1, S, S): K label channels, then the weight."""
+        """Return images (B, 3, S, S) and targets (B, K + 1, S, S): K label channels, then the weight.
+
+        S is smaller than in the batch where ``smaller`` says so.
+        """
         moved = {k: batch[k].to(device, non_blocking=non_blocking) for k in BatchAugment.keys}
+        if self.smaller is not None:
+            moved = self.smaller(moved)
         if self.augment is not None:
             moved = self.augment(moved)
         if self.strong is not None:

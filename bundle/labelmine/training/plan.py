@@ -34,6 +34,7 @@ class TrainingPlan:
         strong_view: Strength of what pseudo-labelled images go through besides, see ``StrongView``; 0: nothing.
         inferer: How the network is applied to a batch.
         image_size: Side of the view in pixels, recorded with the student.
+        small_share: Part of the epochs, the first ones, whose batches are shrunk, see ``SmallerAtFirst``.
         patience: Epochs without a lower validation loss after which training stops; None: it never stops early.
         keep_epoch: Which weights are kept: of the ``best`` validation Dice, the ``last``, or their moving ``average``.
         average_decay: Part of the moving average that stays at each step.
@@ -51,6 +52,7 @@ class TrainingPlan:
     strong_view: float = 0.0
     inferer: Inferer = field(default_factory=SimpleInferer)
     image_size: int = 224
+    small_share: float = 0.0
     patience: int | None = 10
     keep_epoch: KeptEpoch = "best"
     average_decay: float = 0.99
@@ -64,6 +66,7 @@ class TrainingPlan:
         if self.patience is not None:
             check_number("patience", self.patience, 1, whole=True)
         check_number("strong_view", self.strong_view, 0, 1)
+        check_number("small_share", self.small_share, 0, 1, open_high=True)
         if self.keep_epoch not in get_args(KeptEpoch):
             raise ConfigError(f"keep_epoch: expected 'best', 'last' or 'average'. Got: '{self.keep_epoch}'")
 
@@ -115,6 +118,7 @@ def student_plan(knobs: StudentKnobs, exclusive: bool, augment: Augment, **chang
         augment=augment,
         inferer=training_inferer(knobs.device),
         image_size=knobs.image_size,
+        small_share=knobs.small_share,
         patience=knobs.patience,
         keep_epoch=knobs.keep_epoch,
         average_decay=knobs.average_decay,

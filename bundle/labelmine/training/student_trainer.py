@@ -29,7 +29,7 @@ from labelmine.training.parallel import MeanStatistics, agree_on_metrics, data_p
 from labelmine.training.plan import TrainingPlan
 from labelmine.training.tracking import Tracking
 from labelmine.training.trainer import TrainerParts, equip, new_trainer
-from labelmine.transforms import StrongView
+from labelmine.transforms import SmallerAtFirst, StrongView
 
 
 def student_evaluator(plan: TrainingPlan, network: Student, loader: DataLoader) -> SupervisedEvaluator:
@@ -127,6 +127,8 @@ def _parts(plan: TrainingPlan, network: Student, loader: DataLoader, max_epochs:
     if isinstance(loader.sampler, DistributedSampler):
         loader.sampler.seed = plan.seed
     strong = StrongView(plan.strong_view, plan.seed) if plan.strong_view else None
+    small_epochs = round(plan.small_share * max_epochs)
+    smaller = SmallerAtFirst(small_epochs) if small_epochs else None
     optimizer = _optimizer(plan, network)
     parallel = data_parallel(network, torch.device(plan.device))
     return TrainerParts(
@@ -135,7 +137,7 @@ def _parts(plan: TrainingPlan, network: Student, loader: DataLoader, max_epochs:
         optimizer=optimizer,
         scheduler=plan.scheduler(optimizer, max_epochs * len(loader)),
         loss=plan.loss,
-        prepare_batch=PrepareStudentBatch(plan.augment, strong),
+        prepare_batch=PrepareStudentBatch(plan.augment, strong, smaller),
         max_epochs=max_epochs,
         folder=folder,
         seed=plan.seed,
