@@ -17,6 +17,7 @@ import monai.bundle
 import nibabel as nib
 import numpy as np
 import pytest
+import requests
 import torch
 from monai.bundle import ConfigParser
 from PIL import Image
@@ -226,10 +227,15 @@ def test_a_real_monai_label_answers_with_the_masks_of_predict(
     path = make(tmp_path / "in")
     kind = ".nii.gz" if make is volume else ".png"
     answer = tmp_path / f"answer{kind}"
-    subprocess.run(
-        ["curl", "-sf", "-o", answer, f"{server}/infer/mine?output=image", "-F", f"file=@{path}",
-         "-F", json.dumps({"result_extension": kind, "device": "cpu"}).join(["params=", ""])], check=True,
-    )  # fmt: skip
+    with path.open("rb") as file:
+        reply = requests.post(
+            f"{server}/infer/mine?output=image",
+            files={"file": (path.name, file)},
+            data={"params": json.dumps({"result_extension": kind, "device": "cpu"})},
+            timeout=300,
+        )
+    reply.raise_for_status()
+    answer.write_bytes(reply.content)
     expected = predicted(path, bundle / STUDENT)
     found = nib.load(answer).get_fdata() if make is volume else np.asarray(Image.open(answer))
     assert np.array_equal(found, np.stack(expected, axis=-1) if make is volume else expected[0])
