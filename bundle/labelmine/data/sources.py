@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from labelmine.data.case_groups import case_groups
 from labelmine.data.dicom_geometry import order_by_position
 from labelmine.data.dicom_gold import is_dicom_gold, label_by_dicom_gold
 from labelmine.data.findings import Findings
@@ -39,7 +40,7 @@ def find_items(
     ``dataset.json`` of nnU-Net.
     In a folder masks lie apart (``images/`` and ``masks/``, and the names of public sets) or beside their images, and
     are named like them, see ``pair_by_names``. Frames of a multi-frame DICOM and slices of a NIfTI volume become one
-    item each, with the file, or the DICOM patient, as their group.
+    item each, with the file, or the DICOM patient, as their group; see ``case_groups`` for folders of cases.
 
     Args:
         dataset_dir: Folder, or image, CSV or JSON file.
@@ -64,7 +65,7 @@ def find_items(
     source = folder_of_dataset_json(source.absolute())
     said = findings if findings is not None else Findings()
     scan = _scan(source, mask_pattern, said)
-    items = keep_first(_expand(scan, slice_axis), scan.set_aside, scan.root)
+    items = keep_first(_expand(scan, slice_axis, said), scan.set_aside, scan.root)
     items = _label_by_dicom_gold(scan, items, said)
     if items and not scan.is_told and not any("label" in item for item in items):
         refuse_unlabeled(scan.files, source.name)
@@ -95,11 +96,12 @@ def _scan(source: Path, mask_pattern: str | None, findings: Findings) -> Scan:
     return Scan(source.parent, read_listing(source, findings, unused), unused=unused, is_listing=True)
 
 
-def _expand(scan: Scan, slice_axis: int) -> list[Item]:
+def _expand(scan: Scan, slice_axis: int, findings: Findings) -> list[Item]:
     readable = [(entry, header) for entry in scan.entries if (header := _header(scan, entry, slice_axis))]
     headers = [header for _, header in readable]
     groups = patient_groups([entry.id for entry, _ in readable], headers)
     if not scan.is_listing:
+        groups = case_groups([entry.id for entry, _ in readable], groups, findings)
         order = order_by_position([header.series for header in headers], [header.depth for header in headers])
         readable, groups = [readable[index] for index in order], [groups[index] for index in order]
     frame_masks = dict(scan.frame_masks)
