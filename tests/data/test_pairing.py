@@ -44,6 +44,7 @@ def shown(pairing: Pairing) -> dict[str, list[str]]:
         ("{}.png", "{}_gt.bmp", "{id}_gt.bmp"),
         ("{}.png", "{}_Label.png", "{id}_Label.png"),
         ("images/{}.png", "images/{}_mask.png", "images/{id}_mask.png"),
+        ("{}.bmp", "{}_anno.bmp", "{id}_anno.bmp"),
     ],
 )
 def test_layouts_of_public_sets(image: str, mask: str, pattern: str) -> None:
@@ -67,6 +68,9 @@ def test_layouts_of_public_sets(image: str, mask: str, pattern: str) -> None:
         ("images/{}.png", "masks/mask_{}.png", "{}", "masks/mask_{id}.png"),
         ("{}/image.png", "{}/label.png", "{}/image", "{folder}/image -> {folder}/label.png"),
         ("imagesTr/{}_0000.nii.gz", "labelsTr/{}.nii.gz", "{}", "imagesTr/{id}_0000 -> labelsTr/{id}.nii.gz"),
+        ("volume-{}.nii", "segmentation-{}.nii", "volume-{}", "volume-{id} -> segmentation-{id}.nii"),
+        ("{}/imaging.nii.gz", "{}/segmentation.nii.gz", "{}/imaging", "{folder}/imaging -> {folder}/segmentation.nii.gz"),
+        ("{0}/{0}.nii.gz", "{}/GT.nii.gz", "{0}/{0}", "{folder}/* -> {folder}/GT.nii.gz"),
         ("cases/{}/images/x.png", "cases/{}/masks/77.png", "cases/{}/x", "{folder}/images/* -> {folder}/masks/*.png"),
     ],
 )  # fmt: skip
@@ -162,6 +166,30 @@ def test_masks_that_match_no_image_stop() -> None:
         "gt/gold1x",
         "gt/gold2x",
     }
+
+
+def test_parts_of_a_mask_in_folders_of_their_own_can_be_united() -> None:
+    files = paths(*(f"{side}/x{n}_0.png" for n in (1, 2) for side in ("CXR", "ManualMask/left", "ManualMask/right")))
+    with pytest.raises(DataError, match="united") as caught:
+        refuse_unlabeled(files, "lungs")
+    pattern = "CXR/x{id}_0 -> ManualMask/*/x{id}_0"
+    assert f"--mask_pattern '{pattern}' (each image's are united)" in str(caught.value)
+    found = pair_by_pattern(files, MaskPattern.parse(pattern))
+    assert [len(image.masks) for image in found.images] == [2, 2]
+
+
+def test_masks_without_image_are_no_images() -> None:
+    found = pair_by_names(
+        paths("c1/imaging.png", "c1/segmentation.png", "c1/parts/kidney_annotation-1.png", "lesion_3.png", "b.png")
+    )
+    assert [str(path) for path in found.unpaired] == ["c1/parts/kidney_annotation-1.png", "lesion_3.png"]
+    named = pair_by_names(paths("lesion_1.png", "lesion_1_mask.png", "lesion_2.png"))
+    assert shown(named) == {"lesion_1": ["lesion_1_mask.png"], "lesion_2": []}, "a name that images with masks have"
+
+
+def test_half_of_the_files_may_be_masks() -> None:
+    with pytest.raises(DataError, match="2 files look like masks"):
+        refuse_unlabeled(paths("scan 1.png", "scan 2.png", "seg_a.png", "seg_b.png"), "clinic")
 
 
 def test_a_folder_of_masks_alone_stops() -> None:

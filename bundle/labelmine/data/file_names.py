@@ -10,9 +10,9 @@ from functools import lru_cache
 
 MASK_AFFIXES = (
     "mask", "masks", "label", "labels", "lbl", "seg", "segm", "segmentation", "segmentations", "gt", "groundtruth",
-    "ground_truth", "ground truth", "annotation", "manual", "lesion",
+    "ground_truth", "ground truth", "annotation", "annotations", "annot", "anno", "manual", "lesion",
 )  # fmt: skip
-IMAGE_AFFIXES = ("image", "img", "im", "orig", "original", "raw", "input")
+IMAGE_AFFIXES = ("image", "img", "im", "orig", "original", "raw", "input", "volume", "vol", "scan", "imaging")
 #: Number of a further mask of one image: ``_1``, ``-2``, `` (1)``.
 _NUMBER = r"(?P<number>[_\- ]?\(?\d{1,2}\)?)"
 _BARE_NUMBER = r"[_\- ]\(?\d{1,2}\)?"

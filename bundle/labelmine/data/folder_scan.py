@@ -11,6 +11,7 @@ from labelmine.data.folder_files import list_folder
 from labelmine.data.folder_splits import splits_of_folders
 from labelmine.data.headers import file_kind
 from labelmine.data.listings import Entry
+from labelmine.data.look_alikes import note_look_alikes
 from labelmine.data.mask_pattern import MaskPattern
 from labelmine.data.nnunet import DATASET_JSON, is_nnunet
 from labelmine.data.pairing import Pairing, pair_by_names
@@ -81,6 +82,7 @@ def scan_folder(folder: Path, mask_pattern: MaskPattern | None, findings: Findin
     for path, first in paired.doubled.items():
         scan.reject(path.stem, folder / path, f"second mask of this name beside {first.name}; keep one of them")
     _note_pairing(paired, found.clutter, findings)
+    note_look_alikes([image.path for image in paired.images], paired.unused, scan.is_told, findings)
     others = [p for p, kind in kinds.items() if kind is None and not (p.name == DATASET_JSON and is_nnunet(folder / p))]
     scan.unused = unused_rows(folder, paired.unused, others, found.skipped)
     return scan

@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["picture", "nifti", "dicom"]
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".mpo", ".jfif")
+PICTURE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".mpo", ".jfif", ".ppm", ".pgm", ".pbm", ".pnm"
+)  # fmt: skip
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 DICOM_SUFFIXES = (".dcm", ".dicom")
 #: Files that lie beside images and are not worth opening to see whether they are DICOM without suffix.

@@ -18,12 +18,14 @@ from labelmine.data.found_set import find_set
 from labelmine.data.integrity import CheckedItems, write_quarantine
 from labelmine.data.intensities import Window
 from labelmine.data.items import Item, Split, without_gold
+from labelmine.data.look_alikes import KIND as LOOK_ALIKES
+from labelmine.data.mask_readings import knob
 from labelmine.data.phantom import write_phantom_set
 from labelmine.data.reading import read_image
 from labelmine.data.run_split import RunSplit
 from labelmine.data.set_aside import count_set_aside, log_set_aside
 from labelmine.data.writable import require_writable
-from labelmine.errors import ConfigError
+from labelmine.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 
@@ -153,6 +155,8 @@ def prepare_image_set(
     found = find_set(source, folder, classes, slice_axis, mask_pattern)
     checked = found.check(folder / QUARANTINE_FILE_NAME, window)
     corrected = _corrected(corrections, checked, folder, window, slice_axis) if corrections is not None else None
+    if corrected is None:
+        _refuse_no_gold(checked, found.findings)
     read = partial(read_image, window=window, slice_axis=slice_axis)
     items, pairs = how.apply(checked.items, folder, read, corrected, {"phantom_size": phantom_size} if made else {})
     image_set = ImageSet(
@@ -170,6 +174,17 @@ def prepare_image_set(
         logger.info("%s", line)
     logger.info("%s: %s", image_set.name, ", ".join(f"{key} {value}" for key, value in image_set.summary.items()))
     return image_set
+
+
+def _refuse_no_gold(checked: CheckedItems, findings: Sequence[Finding]) -> None:
+    """Stop before images are compared where none has a mask, and say which files may be masks."""
+    if any("label" in item for item in checked.items):
+        return
+    guesses = "".join(f"; {finding}" for finding in findings if finding.kind == LOOK_ALIKES)
+    raise DataError(
+        f"too little gold: none of the {len(checked.items)} images has a mask. Put masks into masks/, named like their "
+        f"images, list both in a CSV (image,label), or say where they are: {knob('masks/{id}.png')}{guesses}"
+    )
 
 
 def mining_phantoms(run: Path, seed: int = 0, count: int = PHANTOM_COUNT, size: int = PHANTOM_SIZE) -> Path:

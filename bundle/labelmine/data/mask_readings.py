@@ -78,8 +78,13 @@ def refuse_unpaired(top: str, images: Sequence[PlacedFile], masks: Sequence[Plac
     shown = f"{len(masks)} files look like masks ({masks[0].path}{', ...' if len(masks) > 1 else ''})"
     folders = dict.fromkeys(file.path.parent for file in masks)
     guesses = [guess_pattern(images, [file for file in masks if file.path.parent == folder]) for folder in folders]
-    shown_guesses = [knob(pattern) for pattern in guesses if pattern][:SHOWN_WAYS]
-    ways = [*shown_guesses, f"{NO_MASKS} for no masks"]
+    patterns = [pattern for pattern in guesses if pattern]
+    united = united_pattern(patterns)
+    ways = [
+        *([f"{knob(united)} (each image's are united)"] if united else []),
+        *map(knob, patterns[:SHOWN_WAYS]),
+        f"{NO_MASKS} for no masks",
+    ]
     raise DataError(
         f"{top}: {shown}, and none is named like an image ({images[0].path}{', ...' if len(images) > 1 else ''}). Name "
         f"masks like their images, list the pairs in a CSV (image,label), or say it: {'; or '.join(ways)}"
@@ -101,6 +106,23 @@ def guess_pattern(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> 
         sides.append((f"{files[0].path.parent.as_posix()}/{head}{{id}}{tail}".removeprefix("./"), cores))
     (image, names), (mask, found) = sides
     return f"{image} {ARROW} {mask}" if len(names & found) > len(found) / 2 and "" not in names & found else None
+
+
+def united_pattern(patterns: Sequence[str]) -> str | None:
+    """Write patterns that differ in one folder or file name of the mask as one with a ``*`` there.
+
+    Example:
+        >>> united_pattern(["images/{id} -> left/m_{id}", "images/{id} -> right/m_{id}"])
+        'images/{id} -> */m_{id}'
+    """
+    images = {pattern.partition(ARROW)[0] for pattern in patterns}
+    parts = list(zip(*(pattern.partition(ARROW)[2].strip().split("/") for pattern in patterns), strict=False))
+    varying = [index for index, names in enumerate(parts) if len(set(names)) > 1]
+    lengths = {pattern.count("/") for pattern in patterns}
+    if len(images) != 1 or len(lengths) != 1 or len(varying) != 1 or any("{" in name for name in parts[varying[0]]):
+        return None
+    mask = "/".join("*" if index == varying[0] else names[0] for index, names in enumerate(parts))
+    return f"{images.pop()}{ARROW} {mask}"
 
 
 def _common_start(names: Sequence[str]) -> str:

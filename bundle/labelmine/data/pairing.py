@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -106,7 +106,7 @@ def refuse_unlabeled(files: Iterable[PurePosixPath], top: str) -> None:
     placed = place_files(files)
     looks = [file for file in placed if _looks_like_mask(file)]
     named = [file for file in placed if named_masks(file.stem)]
-    masks = looks or (named if len(named) > len(placed) / 2 else [])
+    masks = looks or (named if len(named) >= len(placed) / 2 else [])
     images = [file for file in placed if file not in masks]
     _refuse_masks_of_several(top, named, [file for file in placed if file not in named])
     unread = {file.path.suffix for file in masks if not file.path.name.lower().endswith(READ_SUFFIXES)}
@@ -197,14 +197,29 @@ def _match(masks: Iterable[PlacedFile], images: Sequence[PlacedFile], top: str) 
 
 
 def _match_beside(images: Sequence[PlacedFile]) -> Iterator[_Match]:
-    """Pair files that call themselves masks with those of the same folder that do not."""
-    calls = {file.path for file in images if named_masks(file.stem)}
-    index = _Index(file for file in images if file.path not in calls)
-    for mask in images:
+    """Pair files that call themselves masks with those of the same folder that do not, or with each other."""
+    calls = {file.path: file for file in images if named_masks(file.stem)}
+    matched = list(_match_calls(list(calls.values()), [file for file in images if file.path not in calls]))
+    yield from matched
+    done = {match.mask.path for match in matched}
+    rest = [file for path, file in calls.items() if path not in done]
+    yield from _match_calls(rest, rest)  # lesion_1.png and lesion_1_mask.png
+
+
+def _match_calls(masks: Sequence[PlacedFile], images: Sequence[PlacedFile]) -> Iterator[_Match]:
+    index = _Index(images)
+    in_folder: dict[PurePosixPath, list[PlacedFile]] = defaultdict(list)
+    for file in images:
+        in_folder[file.path.parent].append(file)
+    for mask in masks:
         for stem in named_masks(mask.stem):
-            found = index.find(mask.place, stem.core)
+            found = [pair for pair in index.find(mask.place, stem.core) if pair[0] != mask]
+            lone = in_folder[mask.path.parent] if not stem.core and mask.path.parent.name else []
             if len(found) == 1:
                 yield _matched(mask, stem, *found[0])
+                break
+            if len(lone) == 1 and lone[0] != mask:  # case_7/: scan_7.nii.gz and GT.nii.gz
+                yield _matched(mask, stem, lone[0], Stem("", "*"))
                 break
 
 
@@ -259,6 +274,18 @@ def _refuse_doubt(top: str, matches: Sequence[_Match], placed: Sequence[PlacedFi
         refuse_two_readings(top, counts | {other: len(others)})
 
 
+def _masks_without_image(
+    rest: Sequence[PlacedFile], of_image: Mapping[PurePosixPath, Sequence[PurePosixPath]]
+) -> list[PlacedFile]:
+    """Return files that call themselves masks in a way that no image with a mask does, where there are such images."""
+
+    def styles(file: PlacedFile) -> set[str]:
+        return {stem.style for stem in named_masks(file.stem)}
+
+    of_images = set().union(*(styles(file) for file in rest if file.path in of_image))
+    return [file for file in rest if of_image and file.path not in of_image and styles(file) - of_images]
+
+
 def _patterns(matches: Iterable[_Match]) -> dict[MaskReading, tuple[str, list[PurePosixPath]]]:
     masks: dict[MaskReading, list[_Match]] = defaultdict(list)
     for match in matches:
@@ -287,9 +314,11 @@ def _pairing(
         else:
             of_image[match.image.path].append(match.mask.path)
     matched = {match.mask.path for match in matches}
-    chosen = [file for file in images if file.path not in matched]
+    orphans = _masks_without_image([file for file in images if file.path not in matched], of_image)
+    no_images = matched | {file.path for file in orphans}
+    chosen = [file for file in images if file.path not in no_images]
     paired = [PairedImage(f.image_id(channels), f.path, tuple(of_image.get(f.path, ()))) for f in chosen]
-    unpaired = {file.path: file.image_id() for file in masks if file.path not in matched}
+    unpaired = {file.path: file.image_id() for file in (*masks, *orphans) if file.path not in matched}
     known = matched | unpaired.keys() | {file.path for file in chosen}
     return Pairing(
         images=sorted(paired, key=lambda image: image.id),
