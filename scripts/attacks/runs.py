@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -30,7 +31,7 @@ TIMED = (
     "cell.json",
     ".partial",
 )
-STUDENT = ("--image_size 64 --batch_size 4 --max_epochs 3 --steps_per_epoch 3 --encoder mobilenet_v2 "
+STUDENT = ("--image_size 64 --batch_size 4 --max_epochs 2 --steps_per_epoch 2 --encoder mobilenet_v2 "
            "--encoder_weights null --device cpu")  # fmt: skip
 TEACHER = "--teacher_weights compact"
 SPLIT = "--val_fraction 0.2 --test_fraction 0.2"
@@ -80,7 +81,7 @@ class Place:
         return [*text, "--output_dir", str(output), *further]
 
 
-def new_place(folder: Path, images: int = 24) -> Place:
+def new_place(folder: Path, images: int = 18) -> Place:
     """Write images, and a finished run for those who take a student from one."""
     write_phantom_set(folder / "images", images, 0, 0, size=64)
     (folder / "images" / "dataset.csv").unlink()
@@ -132,7 +133,7 @@ def ended_run(
         environment: Further variables.
         before: Called in the process, before the command.
     """
-    log = place.folder / f"log_{os.getpid()}_{len(list(place.folder.glob('log_*')))}.txt"
+    log = place.folder / f"log_{os.getpid()}_{next(_LOGS)}.txt"
     variables = {**place.environment, **(environment or {})}
     if cache is not None:
         variables["LABELMINE_CACHE_DIR"] = str(cache)
@@ -180,7 +181,8 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-_OF_THE_MACHINE = {"seconds", "embedding_cache", "images_per_second", "peak_memory_mb"}
+_LOGS = itertools.count()
+_OF_THE_MACHINE = {"seconds", "seconds_per_epoch", "embedding_cache", "images_per_second", "peak_memory_mb"}
 
 
 def _run(arguments: list[str], log: Path, environment: Mapping[str, str], before: Any) -> None:

@@ -17,8 +17,11 @@ from labelmine.errors import ConfigError
 LOCK_FILE, HOLDER_FILE = ".lock", ".lock.json"
 
 
-def lock_folder(folder: Path) -> FileLock:
+def lock_folder(folder: Path, shared: bool = False) -> FileLock | None:
     """Lock a folder until the returned lock is gone; a second time within the process is no second run.
+
+    Returns:
+        None: another process holds it, and the folder may be ``shared``.
 
     Raises:
         ConfigError: Another process holds it: says which, on what host, and since when.
@@ -27,6 +30,8 @@ def lock_folder(folder: Path) -> FileLock:
     try:
         lock.acquire()
     except Timeout as error:
+        if shared:
+            return None
         raise ConfigError(
             f"{folder.name}: another run works in this folder ({_holder(folder)}). Wait for it, or give another "
             "--output_dir"
