@@ -23,6 +23,7 @@ FORK = multiprocessing.get_context("fork")
 TIMED = (
     "seconds.json",
     "log.txt",
+    "run.log",
     "events.out",
     ".lock",
     "lock",

@@ -18,7 +18,7 @@ from labelmine.checksums import require_sound
 from labelmine.errors import ConfigError, DataError, StorageError
 from labelmine.ranks import on_first_rank, refuse_unjoined_ranks
 from labelmine.run.files import CONFIG_FILE, DAMAGED_FOLDER, LOG_FILE, SECONDS_FILE, decides, made_with
-from labelmine.run.lock import lock_folder
+from labelmine.run.lock import lock_folder, lock_if_free
 from labelmine.run.record import RunRecord, log_damaged, log_shortened
 from labelmine.run.settings import changes
 
@@ -70,7 +70,7 @@ class RunFolder:
         self.path = Path(folder).expanduser()
         self.settings = {"workflow": workflow, **json.loads(json.dumps(dict(settings), default=str))}
         make_folder(self.path)
-        self._lock = lock_folder(self.path, shared) if idist.get_rank() == 0 else None
+        self._lock = (lock_if_free if shared else lock_folder)(self.path) if idist.get_rank() == 0 else None
         self._config, self._times = self.path / CONFIG_FILE, self.path / SECONDS_FILE
         self._record = RunRecord(self.path, idist.get_rank())
         damaged = self._record.damaged() if self._lock else {}

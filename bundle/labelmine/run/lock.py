@@ -17,11 +17,8 @@ from labelmine.errors import ConfigError
 LOCK_FILE, HOLDER_FILE = ".lock", ".lock.json"
 
 
-def lock_folder(folder: Path, shared: bool = False) -> FileLock | None:
+def lock_folder(folder: Path) -> FileLock:
     """Lock a folder until the returned lock is gone; a second time within the process is no second run.
-
-    Returns:
-        None: another process holds it, and the folder may be ``shared``.
 
     Raises:
         ConfigError: Another process holds it: says which, on what host, and since when.
@@ -30,8 +27,6 @@ def lock_folder(folder: Path, shared: bool = False) -> FileLock | None:
     try:
         lock.acquire()
     except Timeout as error:
-        if shared:
-            return None
         raise ConfigError(
             f"{folder.name}: another run works in this folder ({_holder(folder)}). Wait for it, or give another "
             "--output_dir"
@@ -39,6 +34,13 @@ def lock_folder(folder: Path, shared: bool = False) -> FileLock | None:
     told = {"host": socket.gethostname(), "process": os.getpid(), "since": datetime.now().isoformat(timespec="seconds")}
     write_whole(folder / HOLDER_FILE, json.dumps(told).encode())
     return lock
+
+
+def lock_if_free(folder: Path) -> FileLock | None:
+    """Lock a folder as ``lock_folder`` does, if no other process holds it."""
+    with suppress(ConfigError):
+        return lock_folder(folder)
+    return None
 
 
 def _holder(folder: Path) -> str:
