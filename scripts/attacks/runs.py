@@ -50,8 +50,8 @@ WORKFLOWS: dict[str, str] = {
     "inference": f"predict {{images}} --model_dir {{model}} --refine true --device cpu --batch_size 2 {TEACHER}",
     "embed": f"embed {{images}} --image_size 64 --device cpu --batch_size 2 {TEACHER}",
     "synthesize": f"synthesize {{images}} --val_fraction 0.06 --test_fraction 0.06 --generator_size 16 "
-    "--channels [32,32] --attention [false,true] --generator_epochs 2 --generator_steps 3 --generator_batch_size 4 --count 8 "
-    f"--sampling_steps 2 --min_agreement 0 --copy_quantile 0 --opening 0 {STUDENT} {TEACHER}",
+    "--channels [32,32] --attention [false,true] --generator_epochs 2 --generator_steps 3 --generator_batch_size 4 "
+    f"--count 8 --sampling_steps 2 --min_agreement 0 --copy_quantile 0 --opening 0 {STUDENT} {TEACHER}",
     "pretrain_simclr": f"pretrain-simclr {{images}} {SPLIT} --image_size 64 --batch_size 4 "
     "--max_epochs 3 --steps_per_epoch 3 --encoder mobilenet_v2 --device cpu",
     "train_teacher": "train-teacher {images} --image_size 64 --batch_size 2 --max_epochs 3 --steps_per_epoch 2 "
