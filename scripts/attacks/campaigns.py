@@ -290,6 +290,7 @@ def together(place: Place) -> Row:
         worker.join()
         row.note("a process in a shared cache", "" if worker.exitcode == 0 else f"status {worker.exitcode}")
     alone, both = place.folder / "study_alone", place.folder / "study_by_two"
+    _remove(alone, both)
     ended_run(place, place.arguments("study", alone))
     with ThreadPoolExecutor(2) as schedulers:
         ends = list(schedulers.map(lambda _: ended_run(place, place.arguments("study", both)), range(2)))
