@@ -72,7 +72,7 @@ def kills(place: Place, workflows: list[str], rounds: int, draw: random.Random) 
             arguments = place.arguments(workflow, output)
             _remove(output, cache)
             for stop, status in STOPS.items():
-                ended = ended_run(place, arguments, cache, stop, draw.uniform(0.2, 1.0) * duration)
+                ended = ended_run(place, arguments, cache, stop, draw.uniform(0.05, 0.6) * duration)
                 if ended.stopped:
                     stops += 1
                     good = ended.status == status and (stop == signal.SIGKILL or ended.last == GOES_ON)
