@@ -127,7 +127,7 @@ def full_disk(place: Place) -> Row:
         row.tried += "; needs root: not tried"
         return row
     for workflow, megabytes in (("label", 0), ("train", 1), ("train", 12)):
-        with _disk(place.folder / "disk", 200) as disk:
+        with _disk(place.folder / "disk", 800) as disk:
             filler = disk / "filler"
             arguments = place.arguments(workflow, disk / "out")
             ended_run(place, [*arguments, "--seed", "1"], place.folder / "cache", signal.SIGKILL, 0.1)
