@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -292,11 +291,18 @@ def together(place: Place) -> Row:
     alone, both = place.folder / "study_alone", place.folder / "study_by_two"
     _remove(alone, both)
     ended_run(place, place.arguments("study", alone))
-    with ThreadPoolExecutor(2) as schedulers:
-        ends = list(schedulers.map(lambda _: ended_run(place, place.arguments("study", both)), range(2)))
-    for ended in ends:
-        row.note("a scheduler of a study", ended.last if ended.status else differing(outcome(alone), outcome(both)))
+    schedulers = [FORK.Process(target=_end_as_run, args=(place, place.arguments("study", both))) for _ in range(2)]
+    for scheduler in schedulers:
+        scheduler.start()
+    for scheduler in schedulers:
+        scheduler.join()
+    for scheduler in schedulers:
+        row.note("a scheduler of a study", scheduler.exitcode or differing(outcome(alone), outcome(both)))
     return row
+
+
+def _end_as_run(place: Place, arguments: list[str]) -> None:
+    sys.exit(ended_run(place, arguments).status)
 
 
 def _use_cache(folder: Path, seed: int) -> None:
