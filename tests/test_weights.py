@@ -22,7 +22,14 @@ from labelmine import weights
 from labelmine.bundle import bundle_root
 from labelmine.download import download
 from labelmine.errors import WeightsError
-from labelmine.weights import KNOWN_WEIGHTS, KnownWeights, load_state_dict_safely, sha256_of, weights_path
+from labelmine.weights import (
+    KNOWN_WEIGHTS,
+    KnownWeights,
+    load_state_dict_safely,
+    sha256_of,
+    weights_path,
+    write_weights,
+)
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -209,6 +216,19 @@ def test_safetensors_with_metadata(tmp_path: Path) -> None:
     tensors, metadata = load_state_dict_safely(tmp_path / "w.safetensors")
     assert tensors["a"].tolist() == [0, 1, 2]
     assert metadata == {"trained_on": "phantoms"}
+
+
+def test_equal_weights_give_equal_bytes(tmp_path: Path) -> None:
+    """safetensors draws the order of metadata anew for each file, so a fit made again seemed another one."""
+    tensors = {"b": torch.arange(3), "a": torch.rand(2, 3)}
+    about = {"teacher": "compact", "sha256": "abc", "format": 'é "x"', "recipe": "{}"}
+    for n in range(9):
+        write_weights(tmp_path / f"{n}.safetensors", tensors, dict(reversed(about.items())) if n % 2 else about)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    state, known = load_state_dict_safely(tmp_path / "0.safetensors")
+    assert known == about
+    assert state.keys() == tensors.keys()
+    assert all(torch.equal(state[name], tensors[name]) for name in tensors)
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -17,7 +17,7 @@ _TOLD: dict[Path, Callable[[Path, bytes | None], None]] = {}
 def tell_of_writes(folder: Path, tell: Callable[[Path, bytes | None], None]) -> None:
     """Call a function with path and content of each file that is to be written whole below a folder, from now on.
 
-    Of one that is to be removed the content is None.
+    Of one that is to be removed the content is None, of a journal (``labelmine.journal``) it is the line that is added.
 
     Of folders within one another the inner one is told.
     """
@@ -48,7 +48,7 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True, told: bool = T
                     os.fsync(file.fileno())
             os.chmod(temporary, 0o644)  # mkstemp's own 0600 would hide a shared result from colleagues
             if told:
-                _tell(path, data)
+                tell(path, data)
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -62,11 +62,12 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True, told: bool = T
 def remove(path: Path) -> None:
     """Remove a file that is no longer wanted, if it is there; nobody is to miss it."""
     if path.is_file():
-        _tell(path, None)
+        tell(path, None)
         path.unlink(missing_ok=True)
 
 
-def _tell(path: Path, data: bytes | None) -> None:
+def tell(path: Path, data: bytes | None) -> None:
+    """Tell who wants to know of writes below a folder, see ``tell_of_writes``."""
     absolute = path.absolute()
     nearest = next((folder for folder in absolute.parents if folder in _TOLD), None)
     if nearest is not None:

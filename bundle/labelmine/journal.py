@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from labelmine.atomic import tell
+
 logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
@@ -38,8 +40,10 @@ class Journal:
     def append(self, record: Mapping[str, Any]) -> Record:
         """Add a record; return it as it will be read."""
         body = json.dumps(dict(record), default=self._plain)
+        line = sealed(body)
+        tell(self.path, line)
         with self.path.open("ab") as file:
-            file.write(sealed(body))
+            file.write(line)
             file.flush()
             if self.durable:
                 os.fsync(file.fileno())

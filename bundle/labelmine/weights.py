@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import warnings
@@ -15,8 +16,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
+from labelmine.atomic import write_whole
 from labelmine.bundle import bundle_root
 from labelmine.checksums import require_sound
 from labelmine.download import download
@@ -127,6 +130,20 @@ def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file's bytes, 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_weights(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+    """Write tensors and metadata as safetensors, whole or not at all; equal ones give equal bytes, in any process.
+
+    safetensors itself writes metadata in an order that is drawn anew for each file.
+    """
+    content = save(dict(tensors), dict(about))
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(about.items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at multiples of 8 bytes
+    write_whole(Path(path), b"".join([len(text).to_bytes(8, "little"), text, memoryview(content)[start:]]))
 
 
 def load_state_dict_safely(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:

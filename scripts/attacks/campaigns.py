@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import pickle
 import random
@@ -55,8 +56,10 @@ class Row:
 def kills(place: Place, workflows: list[str], rounds: int, draw: random.Random) -> Iterator[Row]:
     """Stop workflows at random moments, go on, and compare with a run that was left in peace."""
     for workflow in workflows:
-        row = Row(f"`{workflow}` that was stopped ends as if it had not been", "SIGKILL, SIGTERM, SIGINT at random")
+        row = Row(f"`{workflow}` that was stopped ends as if it had not been", "")
+        stops = 0
         peace, cache = place.folder / f"{workflow}_peace", place.folder / f"{workflow}_peace_cache"
+        _remove(peace, cache)
         began = time.perf_counter()
         first = ended_run(place, place.arguments(workflow, peace), cache)
         duration = time.perf_counter() - began
@@ -66,15 +69,17 @@ def kills(place: Place, workflows: list[str], rounds: int, draw: random.Random) 
         for number in range(rounds):
             output, cache = place.folder / f"{workflow}_{number}", place.folder / f"{workflow}_{number}_cache"
             arguments = place.arguments(workflow, output)
+            _remove(output, cache)
             for stop, status in STOPS.items():
-                ended = ended_run(place, arguments, cache, stop, draw.uniform(0.2, 1.0) * duration)
+                ended = ended_run(place, arguments, cache, stop, draw.uniform(0.05, 0.6) * duration)
                 if ended.stopped:
+                    stops += 1
                     good = ended.status == status and (stop == signal.SIGKILL or ended.last == GOES_ON)
                     row.note(f"{stop.name}", "" if good else f"status {ended.status}, said {ended.last!r}")
             ended = ended_run(place, arguments, cache)
             row.note("at last", ended.last if ended.status else differing(expected, outcome(output)))
-            shutil.rmtree(output)
-            shutil.rmtree(cache, ignore_errors=True)
+            _remove(output, cache)
+        row.tried = f"{stops} stops at random by {', '.join(stop.name for stop in STOPS)}; {rounds} ends"
         yield row
 
 
@@ -121,7 +126,7 @@ def full_disk(place: Place) -> Row:
         row.tried += "; needs root: not tried"
         return row
     for workflow, megabytes in (("label", 0), ("train", 1), ("train", 12)):
-        with _disk(place.folder / "disk", 200) as disk:
+        with _disk(place.folder / "disk", 800) as disk:
             filler = disk / "filler"
             arguments = place.arguments(workflow, disk / "out")
             ended_run(place, [*arguments, "--seed", "1"], place.folder / "cache", signal.SIGKILL, 0.1)
@@ -184,7 +189,7 @@ def hostile(place: Place) -> Row:
     mark, output = place.folder / "mark", place.folder / "hostile"
     for suffix in (".pt", ".safetensors"):
         bomb = place.folder / f"bomb{suffix}"
-        torch.save({"state_dict": Bomb(mark)}, bomb)
+        bomb.write_bytes(_torch_bomb(mark))
         bare = place.folder / f"bare{suffix}"
         bare.write_bytes(pickle.dumps(Bomb(mark)))
         for file in (bomb, bare):
@@ -200,11 +205,30 @@ def hostile(place: Place) -> Row:
                 row.note(f"{file.name} as {words[0]}", wrong)
                 mark.unlink(missing_ok=True)
     trained = place.folder / "hostile_run"
-    for name in ("supervised/checkpoint.pt", "labels/manifest.jsonl", "split.json", "gate.json", "config.yaml"):
+    for bomb in (_torch_bomb(mark), pickle.dumps(Bomb(mark))):
+        for known in (True, False):
+            checkpoint = trained / "supervised" / "checkpoint.pt"
+            shutil.rmtree(trained, ignore_errors=True)
+            shutil.copytree(place.folder / "model", trained)
+            checkpoint.write_bytes(bomb)
+            if not known:
+                (trained / "checksums.jsonl").unlink()  # who can put files there can put this one there
+            ended = ended_run(place, place.arguments("mine_one_time", trained), place.folder / "cache")
+            aside = trained / "damaged" / "supervised" / "checkpoint.pt"
+            good = (
+                ended.status == 0 and aside.read_bytes() == bomb
+                if known
+                else ended.status == 1 and checkpoint.name in ended.last
+            )
+            row.note(
+                f"checkpoint of a run, checksums {known}",
+                "" if good and not mark.exists() else f"ran {mark.exists()}: {ended.last}",
+            )
+    for name in ("labels/manifest.jsonl", "split.json", "gate.json", "config.yaml"):
         shutil.rmtree(trained, ignore_errors=True)
         shutil.copytree(place.folder / "model", trained)
         (trained / "checksums.jsonl").unlink()  # who can put files there can put this one there
-        (trained / name).write_bytes(pickle.dumps(Bomb(mark)) if name.endswith(".pt") else _yaml_bomb(mark))
+        (trained / name).write_bytes(_yaml_bomb(mark))
         ended = ended_run(place, place.arguments("mine_one_time", trained), place.folder / "cache")
         row.note(f"{name} of a finished run", f"ran: {ended.last}" if mark.exists() else "")
     evil = place.folder / f"$__import__('os').system('touch {mark.name}')"
@@ -246,8 +270,8 @@ def quiet(place: Place) -> Row:
 def together(place: Place) -> Row:
     """Two runs at once in one folder, and in one cache, one of them dropping."""
     row = Row(
-        "two at once do no harm: a folder is one run's, a cache gives no wrong embedding",
-        "two runs in a folder; four processes in a cache that holds a third of what they write",
+        "two at once do no harm: a folder is one run's, a study's cells are shared, a cache gives no wrong embedding",
+        "two runs in a folder; two schedulers of a study; four processes in a cache with room for a third of it",
     )
     output = place.folder / "together"
     arguments = place.arguments("train", output)
@@ -264,7 +288,21 @@ def together(place: Place) -> Row:
     for worker in workers:
         worker.join()
         row.note("a process in a shared cache", "" if worker.exitcode == 0 else f"status {worker.exitcode}")
+    alone, both = place.folder / "study_alone", place.folder / "study_by_two"
+    _remove(alone, both)
+    ended_run(place, place.arguments("study", alone))
+    schedulers = [FORK.Process(target=_end_as_run, args=(place, place.arguments("study", both))) for _ in range(2)]
+    for scheduler in schedulers:
+        scheduler.start()
+    for scheduler in schedulers:
+        scheduler.join()
+    for scheduler in schedulers:
+        row.note("a scheduler of a study", scheduler.exitcode or differing(outcome(alone), outcome(both)))
     return row
+
+
+def _end_as_run(place: Place, arguments: list[str]) -> None:
+    sys.exit(ended_run(place, arguments).status)
 
 
 def _use_cache(folder: Path, seed: int) -> None:
@@ -303,6 +341,11 @@ def _when_begun(fill: Callable[[], None]) -> None:
     atomic.os.replace = replace  # type: ignore[assignment]
 
 
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def _disk(folder: Path, megabytes: int) -> Iterator[Path]:
     folder.mkdir(exist_ok=True)
@@ -327,6 +370,12 @@ def _fifo(path: Path) -> Path:
 def _zip(path: Path) -> Path:
     write_whole(path, b"PK\x05\x06" + bytes(18))
     return path
+
+
+def _torch_bomb(mark: Path) -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"network": Bomb(mark)}, buffer)
+    return buffer.getvalue()
 
 
 def _yaml_bomb(mark: Path) -> bytes:

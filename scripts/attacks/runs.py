@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from labelmine.cli.main import main
 from labelmine.data import write_phantom_set
 
@@ -22,6 +25,7 @@ FORK = multiprocessing.get_context("fork")
 TIMED = (
     "seconds.json",
     "log.txt",
+    "run.log",
     "events.out",
     ".lock",
     "lock",
@@ -30,7 +34,9 @@ TIMED = (
     "cell.json",
     ".partial",
 )
-STUDENT = ("--image_size 64 --batch_size 4 --max_epochs 3 --steps_per_epoch 3 --encoder mobilenet_v2 "
+#: A study's page, with the times of its cells.
+PAGES = ("index.html", "results.md")
+STUDENT = ("--image_size 64 --batch_size 4 --max_epochs 2 --steps_per_epoch 2 --encoder mobilenet_v2 "
            "--encoder_weights null --device cpu")  # fmt: skip
 TEACHER = "--teacher_weights compact"
 SPLIT = "--val_fraction 0.2 --test_fraction 0.2"
@@ -43,9 +49,9 @@ WORKFLOWS: dict[str, str] = {
     "label": f"label {{images}} --model_dir {{model}} --device cpu --batch_size 2 {TEACHER}",
     "inference": f"predict {{images}} --model_dir {{model}} --refine true --device cpu --batch_size 2 {TEACHER}",
     "embed": f"embed {{images}} --image_size 64 --device cpu --batch_size 2 {TEACHER}",
-    "synthesize": f"synthesize {{images}} {SPLIT} --generator_size 16 --channels [32,32] "
-    "--attention [false,true] --generator_epochs 2 --generator_steps 3 --generator_batch_size 4 --count 8 "
-    f"--sampling_steps 2 --min_agreement 0 --copy_quantile 0 --opening 0 {STUDENT} {TEACHER}",
+    "synthesize": f"synthesize {{images}} --val_fraction 0.06 --test_fraction 0.06 --generator_size 16 "
+    "--channels [32,32] --attention [false,true] --generator_epochs 2 --generator_steps 3 --generator_batch_size 4 "
+    f"--count 8 --sampling_steps 2 --min_agreement 0 --copy_quantile 0 --opening 0 {STUDENT} {TEACHER}",
     "pretrain_simclr": f"pretrain-simclr {{images}} {SPLIT} --image_size 64 --batch_size 4 "
     "--max_epochs 3 --steps_per_epoch 3 --encoder mobilenet_v2 --device cpu",
     "train_teacher": "train-teacher {images} --image_size 64 --batch_size 2 --max_epochs 3 --steps_per_epoch 2 "
@@ -80,7 +86,7 @@ class Place:
         return [*text, "--output_dir", str(output), *further]
 
 
-def new_place(folder: Path, images: int = 24) -> Place:
+def new_place(folder: Path, images: int = 18) -> Place:
     """Write images, and a finished run for those who take a student from one."""
     write_phantom_set(folder / "images", images, 0, 0, size=64)
     (folder / "images" / "dataset.csv").unlink()
@@ -132,7 +138,7 @@ def ended_run(
         environment: Further variables.
         before: Called in the process, before the command.
     """
-    log = place.folder / f"log_{os.getpid()}_{len(list(place.folder.glob('log_*')))}.txt"
+    log = place.folder / f"log_{os.getpid()}_{next(_LOGS)}.txt"
     variables = {**place.environment, **(environment or {})}
     if cache is not None:
         variables["LABELMINE_CACHE_DIR"] = str(cache)
@@ -157,9 +163,12 @@ def outcome(output: Path) -> dict[str, str]:
         name = path.relative_to(output).as_posix()
         if not path.is_file() or path.name.startswith(TIMED) or name.startswith(("damaged/", "embeddings/")):
             continue
-        if "report" in path.parts or "tensorboard" in path.parts or path.name.startswith(".writing-"):
+        if {"report", "tensorboard", *PAGES} & {*path.parts} or path.name.startswith(".writing-"):
             continue
-        found[name] = hashlib.sha256(_content(path)).hexdigest()
+        content = _content(path)
+        if path.name == "config.yaml":  # a study's cells name its folder
+            content = content.replace(str(output).encode(), b"")
+        found[name] = hashlib.sha256(content).hexdigest()
     return found
 
 
@@ -172,6 +181,8 @@ def _content(path: Path) -> bytes:
     """The bytes of a file, without its times and without the order in which things came."""
     if path.name == "history.csv":
         return "\n".join(line.rsplit(",", 1)[0] for line in path.read_text().splitlines()).encode()
+    if path.name == "results.csv":
+        return pd.read_csv(path).drop(columns=list(_OF_THE_MACHINE), errors="ignore").to_csv().encode()
     if path.name.startswith("manifest") and path.suffix == ".jsonl":
         return b"\n".join(sorted(set(path.read_bytes().splitlines())))
     if path.name == "metrics.json":
@@ -180,7 +191,8 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-_OF_THE_MACHINE = {"seconds", "embedding_cache", "images_per_second", "peak_memory_mb"}
+_LOGS = itertools.count()
+_OF_THE_MACHINE = {"seconds", "seconds_per_epoch", "embedding_cache", "images_per_second", "peak_memory_mb"}
 
 
 def _run(arguments: list[str], log: Path, environment: Mapping[str, str], before: Any) -> None:

@@ -110,7 +110,9 @@ def test_mine_as_documented(torchrun: Any, phantom_folder: Any, tmp_path: Path) 
 @pytest.mark.slow
 def test_a_rank_that_dies_takes_nothing_along(torchrun: Any, phantom_folder: Any, tmp_path: Path) -> None:
     data, out, alone = phantom_folder(7, size=64), tmp_path / "out", tmp_path / "alone"
-    assert torchrun(DYING, data, out, check=False).returncode != 0
+    ended = torchrun(DYING, data, out, check=False)
+    assert ended.returncode != 0
+    assert "Signal 9 (SIGKILL)" in ended.stderr, "the reason of the rank that died"
     finished = lines(out, "manifest.1.jsonl")
     assert len(finished) == 1, "rank 1 has one label"
 

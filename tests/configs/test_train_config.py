@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import monai.bundle
 import pytest
+import torch
 from monai.bundle import ConfigWorkflow
 
 from labelmine.bundle import bundle_root
 from labelmine.errors import ConfigError
-from makers import metrics_of
+from makers import RunsCode, metrics_of
 
 METADATA = str(bundle_root() / "configs" / "metadata.json")
 
@@ -39,6 +42,33 @@ def test_second_start_does_not_train_on(trained: Any, run_config: Any) -> None:
     run_config("train", **trained[1])
     assert checkpoint.stat().st_mtime_ns == before
     assert metrics_of(trained[0])["supervised"] == metrics
+
+
+def flip(checkpoint: Path) -> None:
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+
+
+def put_code(checkpoint: Path) -> None:
+    torch.save({"network": RunsCode(checkpoint.with_name("trap"))}, checkpoint)
+
+
+@pytest.mark.parametrize("damage", [flip, put_code])
+def test_a_checkpoint_that_is_another_is_set_aside_and_trained_again_the_same(
+    damage: Callable[[Path], None], trained: Any, tmp_path: Path, run_config: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(trained[0], out)
+    damage(out / "supervised" / "checkpoint.pt")
+    run_config("train", **{**trained[1], "output_dir": str(out)})
+    assert "out/supervised/checkpoint.pt: damaged" in caplog.text
+    assert (out / "damaged" / "supervised" / "checkpoint.pt").is_file()
+    assert not (out / "supervised" / "trap").exists()
+    before, after = metrics_of(trained[0]), metrics_of(out)
+    assert {name for name in before if before[name] != after[name]} <= {"seconds", "seconds_per_epoch"}
+    best = Path("supervised", "best.safetensors")
+    assert (out / best).read_bytes() == (trained[0] / best).read_bytes()
 
 
 def test_changed_settings_are_refused(trained: Any, run_config: Any, refused: Any) -> None:

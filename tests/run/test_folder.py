@@ -18,6 +18,7 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser
 
+from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError, LabelmineError
 from labelmine.run.folder import RunFolder, read_settings
 from labelmine.run.words import literal
@@ -171,6 +172,22 @@ def test_a_second_process_is_refused_and_told_who_works_there(holder: subprocess
     with pytest.raises(ConfigError, match=said):
         RunFolder(tmp_path / "run", {"seed": 0}, "mine")
     RunFolder(tmp_path / "other", {"seed": 0}, "mine")
+
+
+def test_a_folder_that_is_shared_is_worked_in_by_both(
+    holder: subprocess.Popen[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = tmp_path / "run" / "split.json"
+    RunFolder(tmp_path / "run", {"seed": 0}, "study", shared=True).stage("cells", lambda: write_whole(written, b"{}"))
+    written.unlink()
+    RunFolder(tmp_path / "run", {"seed": 0}, "study", shared=True)
+    assert "missing" not in caplog.text, "the other process may be about to write it"
+    with pytest.raises(ConfigError, match="other settings"):
+        RunFolder(tmp_path / "run", {"seed": 1}, "study", shared=True)
+    holder.kill()
+    holder.wait()
+    RunFolder(tmp_path / "run", {"seed": 0}, "study", shared=True)
+    assert "run/split.json: missing" in caplog.text
 
 
 def test_a_process_that_was_killed_holds_nothing(holder: subprocess.Popen[str], tmp_path: Path) -> None:

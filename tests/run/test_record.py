@@ -12,6 +12,7 @@ import pytest
 from labelmine.atomic import write_whole
 from labelmine.checksums import require_sound
 from labelmine.errors import DataError
+from labelmine.journal import Journal
 from labelmine.run.folder import RunFolder, read_settings
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -145,6 +146,27 @@ def test_killed_between_the_checksum_and_the_file_the_old_file_is_sound(
 def test_damaged_checksums_condemn_nothing(damage: str, workflow: Workflow) -> None:
     DAMAGES[damage](workflow.folder / "checksums.jsonl")
     assert workflow.run() == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"), {"cut": "32 bytes long, and was 64", "empty": "0 bytes long", "gone": "missing"}.items()
+)
+def test_a_journal_that_lost_lines_is_named_once(
+    damage: str, fault: str, workflow: Workflow, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lines check themselves, but those that are not there cannot."""
+    path = workflow.folder / "labels" / "manifest.jsonl"
+    RunFolder(workflow.folder, {"seed": 0}, "mine").stage(
+        "label", lambda: [Journal(path).append({"a": n}) for n in "12"]
+    )
+    workflow.run()
+    assert "manifest" not in caplog.text
+    DAMAGES[damage](path)
+    workflow.run()
+    assert f"out/labels/manifest.jsonl: {fault}" in caplog.text
+    caplog.clear()
+    workflow.run()
+    assert "manifest" not in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])

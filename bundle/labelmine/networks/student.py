@@ -9,13 +9,11 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError, WeightsError
 from labelmine.networks.encoder_weights import load_encoder_weights, shipped_imagenet
-from labelmine.weights import load_state_dict_safely
+from labelmine.weights import load_state_dict_safely, write_weights
 
 
 class Student(nn.Module):
@@ -90,7 +88,7 @@ class Student(nn.Module):
             **metadata,
         }
         state = {k: v.contiguous() for k, v in self.state_dict().items()}
-        write_whole(Path(path), save(state, metadata={"labelmine": json.dumps(spec)}))
+        write_weights(path, state, {"labelmine": json.dumps(spec)})
 
     @classmethod
     def load(cls, path: str | Path) -> tuple[Student, dict[str, Any]]:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from labelmine.atomic import write_whole
 from labelmine.networks import Student
 from labelmine.ranges import check_number
+from labelmine.weights import write_weights
 
 ENCODER_FORMAT = "labelmine-simclr-encoder"
 
@@ -97,4 +96,4 @@ class SimCLR(nn.Module):
             "trained_on": json.dumps(sorted(trained_on)),
             "recipe": json.dumps(dict(recipe or {})),
         }
-        write_whole(Path(path), save(state, metadata=metadata))
+        write_weights(path, state, metadata)

@@ -18,8 +18,8 @@ from labelmine.checksums import require_sound
 from labelmine.errors import ConfigError, DataError, StorageError
 from labelmine.ranks import on_first_rank, refuse_unjoined_ranks
 from labelmine.run.files import CONFIG_FILE, DAMAGED_FOLDER, LOG_FILE, SECONDS_FILE, decides, made_with
-from labelmine.run.lock import lock_folder
-from labelmine.run.record import RunRecord, log_damaged
+from labelmine.run.lock import lock_folder, lock_if_free
+from labelmine.run.record import RunRecord, log_damaged, log_shortened
 from labelmine.run.settings import changes
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ class RunFolder:
             mended without being taken for another run.
         workflow: Name of the workflow, as its config is named.
         anew: Whether an earlier run of the workflow is replaced, whatever its settings, instead of taken up.
+        shared: Whether others may work there at the same time, as the jobs of a study do, whose parts have locks of
+            their own. Who comes while another works does not look for damage: what is being written is not there yet.
 
     Raises:
         ConfigError: The folder holds a run with other settings, or one of an older labelmine, or another process works
@@ -60,16 +62,18 @@ class RunFolder:
         StorageError: It cannot be made, or not be written to.
     """
 
-    def __init__(self, folder: str | Path, settings: Mapping[str, Any], workflow: str, anew: bool = False) -> None:
+    def __init__(
+        self, folder: str | Path, settings: Mapping[str, Any], workflow: str, anew: bool = False, shared: bool = False
+    ) -> None:
         """Take the folder up, or begin it."""
         refuse_unjoined_ranks()
         self.path = Path(folder).expanduser()
         self.settings = {"workflow": workflow, **json.loads(json.dumps(dict(settings), default=str))}
         make_folder(self.path)
-        self._lock = lock_folder(self.path) if idist.get_rank() == 0 else None
+        self._lock = (lock_if_free if shared else lock_folder)(self.path) if idist.get_rank() == 0 else None
         self._config, self._times = self.path / CONFIG_FILE, self.path / SECONDS_FILE
         self._record = RunRecord(self.path, idist.get_rank())
-        damaged = self._record.damaged() if idist.get_rank() == 0 else {}
+        damaged = self._record.damaged() if self._lock else {}
         self._refuse_damaged_settings(damaged.get(CONFIG_FILE))
         if anew and self._config.is_file() and read_settings(self.path)["workflow"] == workflow:
             self._forget()
@@ -77,6 +81,8 @@ class RunFolder:
         if damaged:
             log_damaged(self.path, damaged)
             self._set_aside([*damaged, *filter(None, map(made_with, damaged))])
+        if self._lock:
+            log_shortened(self.path, self._record.shortened())
         idist.barrier()
         self.seconds: dict[str, float] = json.loads(self._times.read_text()) if self._times.is_file() else {}
         if idist.get_rank() == 0:
@@ -127,6 +133,7 @@ class RunFolder:
             )  # fmt: skip
             self._set_aside(self._record.files_after(name))
         self._record.finish(name)
+        self._record.measure()
 
     def _refuse_damaged_settings(self, fault: str | None) -> None:
         if fault:

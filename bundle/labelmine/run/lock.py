@@ -36,6 +36,13 @@ def lock_folder(folder: Path) -> FileLock:
     return lock
 
 
+def lock_if_free(folder: Path) -> FileLock | None:
+    """Lock a folder as ``lock_folder`` does, if no other process holds it."""
+    with suppress(ConfigError):
+        return lock_folder(folder)
+    return None
+
+
 def _holder(folder: Path) -> str:
     with suppress(OSError, ValueError, KeyError):
         told = json.loads((folder / HOLDER_FILE).read_text(encoding="utf-8"))

@@ -31,8 +31,8 @@ class RunRecord:
     """The checksums of a run's folder (``checksums.jsonl``).
 
     A line is written before its file takes its place, so that a kill between the two leaves a file of an earlier line:
-    whole, and good. Journals check themselves, line by line; they are not in here. A line without a file says that a
-    stage was finished.
+    whole, and good. Journals check themselves, line by line; of them it is noted how long they were when a stage ended,
+    as one that has lost lines at its end looks whole. A line without a file says that a stage was finished.
 
     Args:
         folder: The run's.
@@ -46,6 +46,7 @@ class RunRecord:
         self._journal = Journal(self.folder / (CHECKSUMS_FILE if rank == 0 else f"checksums.{rank}.jsonl"))
         self._files: dict[str, _Sums] = {}
         self._finished: dict[str, None] = {}
+        self._lengths: dict[str, int] = {}
         for line in checksum_lines(self.folder):
             self._take(line)
         tell_of_writes(self.folder, self._note)
@@ -54,6 +55,21 @@ class RunRecord:
         """Return what is wrong with files, by their names below the folder."""
         found = {name: fault_of(self.folder / name, known.sums) for name, known in self._files.items()}
         return {name: fault for name, fault in found.items() if fault}
+
+    def shortened(self) -> dict[str, str]:
+        """Return what is wrong with journals that have lost lines at their end, by their names below the folder."""
+        now = {name: self._length(name) for name in self._lengths}
+        return {
+            name: MISSING if now[name] is None else f"{now[name]} bytes long, and was {length}"
+            for name, length in self._lengths.items()
+            if (now[name] or 0) < length
+        }
+
+    def measure(self) -> None:
+        """Note how long journals are, of those that are gone that they are."""
+        for name, length in list(self._lengths.items()):
+            if (now := self._length(name)) != length:
+                self._take(self._journal.append({"journal": name, "bytes": now}))
 
     def sums_of(self, stage: str) -> dict[str, str]:
         """Return the last checksum of each file that a stage wrote."""
@@ -82,9 +98,11 @@ class RunRecord:
             self._take(self._journal.append({"file": name}))
 
     def _note(self, path: Path, content: bytes | None) -> None:
-        if path.suffix == ".jsonl":
-            return
         name = path.relative_to(self.folder).as_posix()
+        if path.suffix == ".jsonl":
+            if not path.name.startswith("checksums."):
+                self._lengths.setdefault(name, 0)
+            return
         if content is None:
             self.forget([name] if name in self._files else [])
             return
@@ -95,7 +113,11 @@ class RunRecord:
 
     def _take(self, line: Mapping[str, Any]) -> None:
         name, stage = str(line.get("file", "")), str(line.get("stage", ""))
-        if name and "sha256" in line:
+        if (journal := str(line.get("journal", ""))) and line["bytes"] is None:
+            self._lengths.pop(journal, None)
+        elif journal:
+            self._lengths[journal] = int(line["bytes"])
+        elif name and "sha256" in line:
             known = self._files.setdefault(name, _Sums(stage=stage))
             known.sums.append(str(line["sha256"]))
         elif name:
@@ -104,6 +126,16 @@ class RunRecord:
             self._finished.pop(stage, None)
         else:
             self._finished[stage] = None
+
+    def _length(self, name: str) -> int | None:
+        path = self.folder / name
+        return path.stat().st_size if path.is_file() else None
+
+
+def log_shortened(folder: Path, shortened: Mapping[str, str]) -> None:
+    """Name journals that have lost lines."""
+    for name, fault in shortened.items():
+        logger.warning("%s/%s: %s; what its lost lines said is done again", folder.name, name, fault)
 
 
 def log_damaged(folder: Path, damaged: dict[str, str]) -> None:

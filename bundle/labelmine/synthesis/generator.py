@@ -9,14 +9,12 @@ from typing import Any, Literal
 
 import torch
 from monai.networks.nets import DiffusionModelUNet, SPADEDiffusionModelUNet
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from labelmine.atomic import write_whole
 from labelmine.errors import ConfigError, WeightsError
 from labelmine.ranges import check_number
 from labelmine.synthesis.process import Kind, NoiseProcess
-from labelmine.weights import load_state_dict_safely
+from labelmine.weights import load_state_dict_safely, write_weights
 
 Content = Literal["pairs", "images", "images_on_masks"]
 CONTENTS: tuple[Content, ...] = ("pairs", "images", "images_on_masks")
@@ -131,7 +129,7 @@ class Generator(nn.Module):
             **metadata,
         }
         weights = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
-        write_whole(Path(path), save(weights, {"spec": json.dumps(spec)}))
+        write_weights(path, weights, {"spec": json.dumps(spec)})
 
     @classmethod
     def load(cls, path: str | Path, bfloat16: bool = False) -> tuple[Generator, dict[str, Any]]:

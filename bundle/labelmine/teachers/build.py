@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import save
 from torch import nn
 
-from labelmine.atomic import write_whole
 from labelmine.errors import WeightsError
 from labelmine.teachers.base import Teacher
 from labelmine.teachers.compact import CompactTeacher
-from labelmine.weights import load_state_dict_safely, sha256_of, weights_path
+from labelmine.weights import load_state_dict_safely, sha256_of, weights_path, write_weights
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -54,7 +52,7 @@ def save_compact_teacher(
         "trained_on": json.dumps(sorted({*seen_before, *map(image_digest, images)})),
         "recipe": json.dumps(recipe or {}),
     }
-    write_whole(path, save(state, metadata=metadata))
+    write_weights(path, state, metadata)
     return path
 
 

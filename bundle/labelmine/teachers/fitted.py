@@ -10,14 +10,12 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import nn
 
-from labelmine.atomic import write_whole
 from labelmine.errors import WeightsError
 from labelmine.teachers.base import Teacher
 from labelmine.teachers.cached import CachedTeacher
-from labelmine.weights import load_state_dict_safely, sha256_of
+from labelmine.weights import load_state_dict_safely, sha256_of, write_weights
 
 FORMAT = "labelmine-fitted-decoder"
 #: Flipped axes of the views of gold whose embeddings are kept for a fit; a decoder learns from them alone.
@@ -58,7 +56,7 @@ def save_decoder(teacher: Teacher, path: str | Path) -> Path:
     path = Path(path)
     state = decoder_of(teacher).state_dict()
     halves = {k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous() for k, v in state.items()}
-    write_whole(path, save(halves, {"format": FORMAT, "teacher": teacher.name, "sha256": teacher.weights_sha256}))
+    write_weights(path, halves, {"format": FORMAT, "teacher": teacher.name, "sha256": teacher.weights_sha256})
     return path
 
 

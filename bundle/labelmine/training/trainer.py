@@ -62,6 +62,7 @@ def new_trainer(parts: TrainerParts) -> SupervisedTrainer:
         "loss_function": parts.loss,
         "prepare_batch": parts.prepare_batch,
         "decollate": False,
+        "optim_set_to_none": True,  # a zero left of earlier steps would move a weight on, but not in a resumed run
     }
     return SupervisedTrainer(**{**arguments, **parts.engine})
 

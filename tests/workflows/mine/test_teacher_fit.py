@@ -106,6 +106,16 @@ def test_a_fit_that_was_interrupted_goes_on(
     assert (tmp_path / "fitted_teacher" / "decoder.safetensors").stat().st_mtime_ns == stamp
 
 
+def test_a_fit_that_is_made_again_is_the_same_file(labeler: PromptedLabeler, tmp_path: Path) -> None:
+    folds = [HeldOut(student, views(4)), HeldOut(student, views(8, 4))]
+    fit(labeler, tmp_path, 2, folds)
+    before = {path: path.read_bytes() for path in (tmp_path / "fitted_teacher").iterdir()}
+    for path in before:
+        path.unlink()
+    fit(labeler, tmp_path, 2, folds)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_what_is_right_is_the_gold_that_a_prompt_s_object_shares() -> None:
     gold = np.zeros((1, 32, 32), bool)
     gold[0, 2:10, 2:10] = gold[0, 20:28, 20:28] = True

@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from labelmine.data import write_phantom_set
 from labelmine.errors import ConfigError, DataError
 from labelmine.evaluation import write_metrics
+from labelmine.run.lock import LOCK_FILE
 from labelmine.workflows.study import Study
 from labelmine.workflows.study.cell import CELL_FILE, reason
 from labelmine.workflows.study.images import StudyImages
@@ -53,6 +55,14 @@ def test_preparing_writes_splits_and_the_numbered_cells(study: Callable[..., Stu
     assert small["test"] == large["test"]
     assert (len(small["train"]) + len(small["val"]), len(large["train"]) + len(large["val"])) == (4, 8)
     assert not any(map(made.finished, made.cells))
+
+
+def test_a_job_begins_while_another_works(study: Callable[..., Study], tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    with FileLock(tmp_path / "study" / LOCK_FILE):  # held, as far as the study sees, by another process
+        made = study(["supervised"], [0.5])
+        made.run.stage("data", made.prepare)
+    assert (made.run.path / "cells.csv").is_file()
 
 
 def test_a_cell_gets_the_knobs_that_its_workflow_has(study: Callable[..., Study]) -> None:

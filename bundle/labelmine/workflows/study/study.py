@@ -72,7 +72,7 @@ class Study:
     def __init__(self, knobs: StudyKnobs) -> None:
         """Check the knobs before anything runs."""
         self.given = knobs
-        self.run = RunFolder(knobs.output_dir, knobs.settings, knobs.workflow)
+        self.run = RunFolder(knobs.output_dir, knobs.settings, knobs.workflow, shared=True)
         self.images = StudyImages(knobs)
         self.cells = study_grid(knobs.catalogue, knobs.methods, knobs.fractions, knobs.seeds, knobs.simclr)
         self.overlays = tuple(knobs.overlays)
