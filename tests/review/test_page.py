@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from labelmine.review import ReviewSession
+from labelmine.review.steps import by_hand, redrawn
 
 pytestmark = pytest.mark.browser
 #: What the browser itself reports of two answers that a test asks for.
@@ -184,6 +185,50 @@ def test_brush_eraser_box_and_undo(
     assert (drawn & label).sum() > 0.8 * label.sum()
     assert line["tools"]["brush"] == line["tools"]["eraser"] == 1
     assert line["prompts"] == []  # the box was undone
+
+
+def test_a_correction_comes_out_again_from_its_steps(
+    session: ReviewSession, serve_page: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    page = open_page(serve_page(session))
+    at_case(page, 0)
+    x, y = inside_of(session, 0)
+    for place, keys in (((x, y), []), ((x + 3, y + 3), []), ((x, y), ["Shift"]), ((20, 70), [])):
+        page.evaluate("() => (document.getElementById('said').textContent = '')")
+        page.locator("#stage").click(position=spot(page, *place), modifiers=keys)
+        said(page, "The teacher expects an IoU")
+    page.click("#undo")
+    page.click("#smooth")
+    said(page, "The outline is smoother.")
+    page.click("[data-tool=box]")
+    stage = page.locator("#stage").bounding_box()
+    for move, (a, b) in (("down", (8, 8)), ("up", (90, 88))):
+        at = spot(page, a, b)
+        page.mouse.move(stage["x"] + at["x"], stage["y"] + at["y"])
+        getattr(page.mouse, move)()
+    said(page, "The teacher expects an IoU")
+    page.click("#accept")
+    at_case(page, 1)
+    (decision,) = session.log.decisions
+    assert [step["tool"] for step in decision.steps] == ["click", "click", "click", "smooth", "box"]
+    assert [step.get("continues", False) for step in decision.steps[:3]] == [False, True, True]
+    ask = lambda prompt: session.ask(0, prompt).mask  # noqa: E731
+    again = redrawn(session.cases.label(0), decision.steps, ask, session.cases.predictor.student.exclusive)
+    assert (again == session.log.mask(decision)).all()
+    assert (again != session.cases.label(0)).any()
+
+    page.click("#previous")  # it goes on from what was kept
+    at_case(page, 0)
+    page.click("#fill-holes")
+    said(page, "Holes are filled.")
+    page.click("[data-tool=brush]")
+    page.locator("#stage").click(position=spot(page, 5, 90))
+    page.click("#accept")
+    page.wait_for_function("() => document.getElementById('said').textContent.startsWith('Corrected')")
+    later = session.log.decisions[-1]
+    assert later.begun_from == decision.mask_sha256
+    assert [step["tool"] for step in later.steps] == ["fill", "brush"]
+    assert by_hand(later.steps) == 1
 
 
 def test_keyboard_alone(session: ReviewSession, serve_page: Callable[..., Any], open_page: Callable[..., Any]) -> None:

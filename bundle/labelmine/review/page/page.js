@@ -341,6 +341,7 @@ function decide(verdict) {
       seconds: (performance.now() - begun) / 1000,
       prompts: corrected ? editor.prompts : [],
       tools: corrected ? editor.tools : {},
+      steps: corrected ? editor.done : [],
       label_sha256: S.case.label_sha256,
       seen: S.case.seen,
     };
@@ -475,7 +476,7 @@ function pointerDown(event) {
 }
 
 function beginStroke(at) {
-  S.editor.remember(S.tool);
+  S.editor.paint(S.k, S.tool);
   S.editor.finish();
   S.drag = { stroke: at };
   paint(at);
