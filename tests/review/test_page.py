@@ -231,6 +231,56 @@ def test_a_correction_comes_out_again_from_its_steps(
     assert by_hand(later.steps) == 1
 
 
+def test_labels_are_found_by_their_size(
+    session: ReviewSession, serve_page: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    page = open_page(serve_page(session))
+    sizes = [100 * session.cases.label(place).mean() for place in range(6)]
+    assert session.cases.sizes == pytest.approx(sizes, abs=1e-3)
+    middle = sorted(sizes)[2] + 1e-2
+    page.fill("#f-largest", f"{middle:.3f}")
+    page.wait_for_function("() => document.getElementById('shown').textContent === '(3 of 6 shown)'")
+    shown = page.eval_on_selector_all("#strip li", "all => all.flatMap((li, n) => (li.hidden ? [] : [n]))")
+    assert shown == [place for place, size in enumerate(sizes) if size <= middle]
+    picture(page, "sizes")
+    page.fill("#f-largest", "100")
+    page.fill("#f-smallest", f"{middle:.3f}")
+    page.wait_for_function("n => document.querySelectorAll('#strip li')[n].hidden", arg=shown[0])
+    hidden = page.eval_on_selector_all("#strip li", "all => all.flatMap((li, n) => (li.hidden ? [n] : []))")
+    assert hidden == shown
+
+
+def test_the_wheel_goes_through_the_slices_of_a_volume(
+    volume_session: ReviewSession, serve_page: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    session = volume_session
+    page = open_page(serve_page(session))
+    frames = [session.cases.summary(place)["frame"] for place in range(len(session.cases))]
+    assert frames == [2, 0, 3, 1]  # the ranking's order is not that of the slices
+    assert page.inner_text("#name").endswith("frame0002")
+    stage = page.locator("#stage").bounding_box()
+    page.mouse.move(stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2)
+    seen = [2]
+    for step in (100, 100, -100, -100, -100, -100):  # past both ends it stays
+        before = page.get_attribute("body", "data-place")
+        page.mouse.wheel(0, step)
+        if seen[-1] + step // 100 in frames:
+            page.wait_for_function("place => document.body.dataset.place !== place", arg=before)
+        else:
+            page.wait_for_timeout(200)
+        seen.append(frames[int(page.get_attribute("body", "data-place"))])
+    assert seen == [2, 3, 3, 2, 1, 0, 0]
+    picture(page, "slice")
+    shown = page.evaluate("() => document.getElementById('width').value")
+    page.locator("#stage").focus()
+    page.keyboard.press(",")  # values are those of the volume: the window can be moved
+    assert page.evaluate("() => document.getElementById('width').value") != shown
+    page.click("#reject")
+    page.wait_for_function("() => document.getElementById('said').textContent.includes('rejected')")
+    (line,) = lines(session)
+    assert (line["id"], line["verdict"]) == (session.cases[1].item["id"], "rejected")
+
+
 def test_keyboard_alone(session: ReviewSession, serve_page: Callable[..., Any], open_page: Callable[..., Any]) -> None:
     page = open_page(serve_page(session))
     order = []
