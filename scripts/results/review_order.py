@@ -6,22 +6,36 @@ RUN holds labels (mine or label). The reviewer goes through all of them once, in
 has a Dice of 0.9 with gold, asks the run's teacher about the rest by a box and up to two clicks, and draws what that
 does not find. Written are docs/results/review_order.csv (per order and seed the mean Dice of all labels, and the
 minutes, after a part of the reviews) and review_labels_NAME.csv beside RUN (a row per label).
+
+With ``--students 40 ...`` a student is also trained after so many reviews of each order, and one after none:
+
+    uv run python scripts/results/review_order.py NAME RUN --masks_dir MASKS --students 40 -- --dataset_dir DIR ...
+
+What follows ``--`` goes to ``labelmine mine``, and should be what RUN was made with. Each student's test Dice is a row
+of docs/results/review_students.csv as soon as it is there; a run that is begun again goes on with those that lack.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from labelmine.data import read_mask
+from labelmine.exchange.decisions import DecisionLog
 from labelmine.progress import progress
 from labelmine.review.simulated import SimulatedReviewer, curve, review_all
 from labelmine.workflows.review import Review, ReviewKnobs
 
 CSV = Path(__file__).resolve().parents[2] / "docs" / "results" / "review_order.csv"
+STUDENTS_CSV = CSV.with_name("review_students.csv")
+STUDENT_COLUMNS = ("dataset", "order", "seed", "reviews", "dice", "kept", "mine")
 SEEDS = (0, 1, 2)
 PARTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
@@ -51,14 +65,58 @@ def orders(reviewed: pd.DataFrame) -> dict[tuple[str, int], np.ndarray]:
     return {("ranking", 0): every, ("lowest score", 0): lowest, ("gain, if gold told", 0): best, **shuffled}
 
 
+def part_of(log: DecisionLog, ids: Sequence[str], folder: Path) -> Path:
+    """Write a review folder that holds the words that count on some images."""
+    if not folder.is_dir():
+        part, final = DecisionLog(folder, log.classes), log.final()
+        for image in ids:
+            decision = final[image]
+            part.append(decision, log.mask(decision) if decision.mask_sha256 else None)
+    return folder
+
+
+def mine(folder: Path, options: Sequence[str]) -> dict[str, object]:
+    """Mine once more, or go on; return what the run says of its students."""
+    command = [sys.executable, "-m", "labelmine", "mine", "--output_dir", str(folder), *options]
+    subprocess.run(command, check=True)
+    return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+
+
+def train_students(
+    name: str, log: DecisionLog, reviewed: pd.DataFrame, counts: Sequence[int], options: Sequence[str], beside: Path
+) -> None:
+    """Train a student after so many reviews of each order, and write each into ``STUDENTS_CSV`` as it is there."""
+    cells = [("none", 0, 0)]
+    cells += [(*key, count) for count in counts for key in orders(reviewed) if key[0] != "gain, if gold told"]
+    for order, seed, count in cells:
+        rows = pd.read_csv(STUDENTS_CSV) if STUDENTS_CSV.is_file() else pd.DataFrame(columns=list(STUDENT_COLUMNS))
+        known = zip(rows["dataset"], rows["order"], rows["seed"], rows["reviews"], strict=True)
+        if (name, order, seed, count) in known:
+            continue
+        cell = beside / f"students_{name}" / f"{order.replace(' ', '_')}_{seed}_{count}"
+        corrections: list[str] = []
+        if count:
+            first = reviewed["id"].iloc[orders(reviewed)[order, seed][:count]]
+            corrections = ["--corrections", str(part_of(log, list(first), cell.with_name(f"{cell.name}_review")))]
+        metrics: dict = mine(cell, [*options, *corrections])
+        kept = metrics["kept"]
+        dice = round(metrics[kept]["dice"]["mean"], 4)
+        row = dict(zip(STUDENT_COLUMNS, (name, order, seed, count, dice, kept, " ".join(options)), strict=True))
+        pd.DataFrame([*rows.to_dict("records"), row]).to_csv(STUDENTS_CSV, index=False)
+
+
 def main() -> None:
     """Review, compare the orders, and write."""
+    own, options = sys.argv[1:], []
+    if "--" in own:
+        own, options = own[: own.index("--")], own[own.index("--") + 1 :]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
     parser.add_argument("run")
     for option in ("dataset_dir", "masks_dir", "model_dir", "embedding_cache"):
         parser.add_argument(f"--{option}", default="default" if option == "embedding_cache" else None)
-    args = parser.parse_args()
+    parser.add_argument("--students", type=int, nargs="*", default=[])
+    args = parser.parse_args(own)
     beside = Path(args.run).parent
     review, reviewer = session_of(args, beside / f"simulated_{args.name}")
     places = range(len(review.session.cases))
@@ -73,6 +131,8 @@ def main() -> None:
     kept = pd.concat([old[old["dataset"] != args.name], *rows], ignore_index=True)
     counts = {"labels": int, "seed": int, "reviews": int}
     kept[["dataset", "labels", "order", "seed", "reviews", "minutes", "dice"]].astype(counts).to_csv(CSV, index=False)
+    if args.students:
+        train_students(args.name, review.session.log, reviewed, args.students, options, beside)
 
 
 if __name__ == "__main__":

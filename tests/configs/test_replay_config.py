@@ -19,9 +19,12 @@ from labelmine.errors import ConfigError, DataError, WeightsError
 from labelmine.journal import sealed
 from labelmine.labelers import ReferenceLabeler
 from labelmine.quality import AreaRange, Gate, Verdict
+from labelmine.review import ReviewSession
+from labelmine.review.steps import redrawn
 from labelmine.teachers import CompactTeacher, save_compact_teacher
 from labelmine.training import student_loader, view_dataset
 from labelmine.workflows.replay import Replay, open_run
+from labelmine.workflows.review import Review, ReviewKnobs
 from makers import metrics_of
 
 
@@ -202,3 +205,61 @@ def test_a_folder_without_labels_or_images_is_refused(
 def test_a_mistyped_knob_is_refused(run_config: Any, refused: Any) -> None:
     with refused(ConfigError, r"'run_folder' \(did you mean 'run_dir'\?\)"):
         run_config("replay", run_folder="x")
+
+
+@pytest.fixture
+def reviewed(copied: Path, tmp_path: Path) -> ReviewSession:
+    """A review of the run in the session of the page; nothing is decided yet."""
+    knobs = ReviewKnobs(
+        output_dir=None, seed=0, device="cpu", dataset_dir=None, mask_pattern=None, window=None, slice_axis=-1,
+        model_dir=str(copied), labels_dir=None, budget=None, diversity=0.5, host="127.0.0.1", port=0, browser=False,
+        embedding_cache=str(tmp_path / "cache"), cache_gb=1,
+    )  # fmt: skip
+    return Review(knobs).session
+
+
+def decide(session: ReviewSession, place: int, verdict: str, mask: Any = None, **more: Any) -> str:
+    seen = session.case(place, "ann")
+    said = {"reviewer": "ann", "verdict": verdict, "seconds": 2, "label_sha256": seen["label_sha256"]}
+    return session.decide(place, {**said, "seen": seen["seen"], **more}, mask).id
+
+
+def test_what_a_reviewer_decided_comes_out_again(
+    reviewed: ReviewSession, copied: Path, knobs: dict[str, Any], tmp_path: Path, run_config: Any, refused: Any
+) -> None:
+    box = {"class": 0, "box": [6.0, 6.0, 40.0, 40.0]}
+    steps = [{"tool": "clear", "class": 0}, {"tool": "box", **box}, {"tool": "fill", "class": 0}]
+    exclusive = reviewed.cases.predictor.student.exclusive
+    drawn = redrawn(reviewed.cases.label(1), steps, lambda prompt: reviewed.ask(1, prompt).mask, exclusive)
+    asked = {"prompts": [box], "tools": {"clear": 1, "box": 1, "fill": 1}}
+    names = {
+        "accepted": decide(reviewed, 0, "accepted"),
+        "again": decide(reviewed, 1, "corrected", drawn, steps=steps, **asked),
+        "brushed": decide(reviewed, 2, "corrected", ~drawn, steps=[{"tool": "brush", "class": 0}]),
+        "rejected": decide(reviewed, 3, "rejected"),
+        "unsaid": decide(reviewed, 4, "corrected", ~drawn),
+    }
+    knobs["embedding_cache"] = str(tmp_path / "cache")
+    run_config("replay", **knobs)
+    table = pd.read_csv(tmp_path / "replay" / "replay_decisions.csv", keep_default_na=False).set_index("id")
+    found = {name: table.loc[image] for name, image in names.items()}
+    assert {name: row["outcome"] for name, row in found.items()} == {
+        "accepted": "equal", "again": "equal", "brushed": "not replayable", "rejected": "equal",
+        "unsaid": "not replayable",
+    }  # fmt: skip
+    assert (found["again"]["how"], found["again"]["reviewer"]) == ("clear, box, fill", "ann")
+    assert found["again"]["when"] > "2026"
+    assert "strokes are not kept" in found["brushed"]["reason"]
+    counts = {"n": 5, "equal": 3, "different": 0, "not_replayable": 2}
+    assert metrics_of(tmp_path / "replay")["decisions"] == counts
+
+    lied = [{"tool": "clear", "class": 0}]
+    decide(reviewed, 1, "corrected", drawn, steps=lied)  # begun from the first correction, which it cleared
+    path = reviewed.log.mask_path(reviewed.log.final()[names["accepted"]].mask_sha256)
+    Image.fromarray(255 - np.array(Image.open(path))).save(path)
+    knobs["output_dir"] = str(tmp_path / "more")
+    with refused(DataError, r"what a reviewer decided came out otherwise \(.*\), the first of 2 listed in replay_dec"):
+        run_config("replay", **knobs)
+    table = pd.read_csv(tmp_path / "more" / "replay_decisions.csv").set_index("id")
+    assert table.loc[names["again"], "pixels"] == drawn.any(axis=0).sum()
+    assert "was changed since it was decided" in table.loc[names["accepted"], "reason"]

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -97,6 +98,29 @@ def labelled(images: ImageSet, run: Path) -> LabelStore:
             "prompts": [{"class": 0, "box": box, "points": [[20, 20]], "point_labels": [1]}],
         })  # fmt: skip
     return store
+
+
+@pytest.fixture
+def volume_session(tmp_path: Path, parts: tuple[Predictor, CompactTeacher]) -> ReviewSession:
+    """Labels of four of the five slices of a volume, ranked in another order."""
+    values = np.random.default_rng(0).integers(-900, 2000, (40, 48, 5)).astype(np.int16)
+    masks = np.zeros(values.shape, np.uint8)
+    masks[10:30, 12:36] = 1
+    for name, content in (("images", values), ("masks", masks)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        nib.save(nib.Nifti1Image(content, np.eye(4)), tmp_path / "set" / name / "scan.nii.gz")
+    images = find_images(str(tmp_path / "set"), str(tmp_path / "found"), None)
+    store = LabelStore(tmp_path / "run" / "labels", images.classes, images.root)
+    rows = []
+    for rank, frame in enumerate((2, 0, 3, 1)):
+        item = next(item for item in images.items if item.get("frame") == frame)
+        mask = np.asarray(read_label(item, item["label"], images.classes) > 0)
+        facts = {"labeler": "prompted", "drawn_by": "labeler", "score": 0.6, "accepted": True}
+        store.write(item, mask, {**facts, "view_size": 64, "teacher_size": 64, "signals": {}, "prompts": []})
+        rows.append({"id": item["id"], "gain": 0.4 - 0.05 * rank, "reason": "accepted"})
+    log = DecisionLog(tmp_path / "run" / "review", images.classes)
+    predictor, teacher = parts
+    return ReviewSession(Cases(images, store, pd.DataFrame(rows), predictor), log, Corrector(teacher, images))
 
 
 @dataclass

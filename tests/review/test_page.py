@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from labelmine.review import ReviewSession
+from labelmine.review.steps import by_hand, redrawn
 
 pytestmark = pytest.mark.browser
 #: What the browser itself reports of two answers that a test asks for.
@@ -184,6 +185,100 @@ def test_brush_eraser_box_and_undo(
     assert (drawn & label).sum() > 0.8 * label.sum()
     assert line["tools"]["brush"] == line["tools"]["eraser"] == 1
     assert line["prompts"] == []  # the box was undone
+
+
+def test_a_correction_comes_out_again_from_its_steps(
+    session: ReviewSession, serve_page: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    page = open_page(serve_page(session))
+    at_case(page, 0)
+    x, y = inside_of(session, 0)
+    for place, keys in (((x, y), []), ((x + 3, y + 3), []), ((x, y), ["Shift"]), ((20, 70), [])):
+        page.evaluate("() => (document.getElementById('said').textContent = '')")
+        page.locator("#stage").click(position=spot(page, *place), modifiers=keys)
+        said(page, "The teacher expects an IoU")
+    page.click("#undo")
+    page.click("#smooth")
+    said(page, "The outline is smoother.")
+    page.click("[data-tool=box]")
+    stage = page.locator("#stage").bounding_box()
+    for move, (a, b) in (("down", (8, 8)), ("up", (90, 88))):
+        at = spot(page, a, b)
+        page.mouse.move(stage["x"] + at["x"], stage["y"] + at["y"])
+        getattr(page.mouse, move)()
+    said(page, "The teacher expects an IoU")
+    page.click("#accept")
+    at_case(page, 1)
+    (decision,) = session.log.decisions
+    assert [step["tool"] for step in decision.steps] == ["click", "click", "click", "smooth", "box"]
+    assert [step.get("continues", False) for step in decision.steps[:3]] == [False, True, True]
+    ask = lambda prompt: session.ask(0, prompt).mask  # noqa: E731
+    again = redrawn(session.cases.label(0), decision.steps, ask, session.cases.predictor.student.exclusive)
+    assert (again == session.log.mask(decision)).all()
+    assert (again != session.cases.label(0)).any()
+
+    page.click("#previous")  # it goes on from what was kept
+    at_case(page, 0)
+    page.click("#fill-holes")
+    said(page, "Holes are filled.")
+    page.click("[data-tool=brush]")
+    page.locator("#stage").click(position=spot(page, 5, 90))
+    page.click("#accept")
+    page.wait_for_function("() => document.getElementById('said').textContent.startsWith('Corrected')")
+    later = session.log.decisions[-1]
+    assert later.begun_from == decision.mask_sha256
+    assert [step["tool"] for step in later.steps] == ["fill", "brush"]
+    assert by_hand(later.steps) == 1
+
+
+def test_labels_are_found_by_their_size(
+    session: ReviewSession, serve_page: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    page = open_page(serve_page(session))
+    sizes = [100 * session.cases.label(place).mean() for place in range(6)]
+    assert session.cases.sizes == pytest.approx(sizes, abs=1e-3)
+    middle = sorted(sizes)[2] + 1e-2
+    page.fill("#f-largest", f"{middle:.3f}")
+    page.wait_for_function("() => document.getElementById('shown').textContent === '(3 of 6 shown)'")
+    shown = page.eval_on_selector_all("#strip li", "all => all.flatMap((li, n) => (li.hidden ? [] : [n]))")
+    assert shown == [place for place, size in enumerate(sizes) if size <= middle]
+    picture(page, "sizes")
+    page.fill("#f-largest", "100")
+    page.fill("#f-smallest", f"{middle:.3f}")
+    page.wait_for_function("n => document.querySelectorAll('#strip li')[n].hidden", arg=shown[0])
+    hidden = page.eval_on_selector_all("#strip li", "all => all.flatMap((li, n) => (li.hidden ? [n] : []))")
+    assert hidden == shown
+
+
+def test_the_wheel_goes_through_the_slices_of_a_volume(
+    volume_session: ReviewSession, serve_page: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    session = volume_session
+    page = open_page(serve_page(session))
+    frames = [session.cases.summary(place)["frame"] for place in range(len(session.cases))]
+    assert frames == [2, 0, 3, 1]  # the ranking's order is not that of the slices
+    assert page.inner_text("#name").endswith("frame0002")
+    stage = page.locator("#stage").bounding_box()
+    page.mouse.move(stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2)
+    seen = [2]
+    for step in (100, 100, -100, -100, -100, -100):  # past both ends it stays
+        before = page.get_attribute("body", "data-place")
+        page.mouse.wheel(0, step)
+        if seen[-1] + step // 100 in frames:
+            page.wait_for_function("place => document.body.dataset.place !== place", arg=before)
+        else:
+            page.wait_for_timeout(200)
+        seen.append(frames[int(page.get_attribute("body", "data-place"))])
+    assert seen == [2, 3, 3, 2, 1, 0, 0]
+    picture(page, "slice")
+    shown = page.evaluate("() => document.getElementById('width').value")
+    page.locator("#stage").focus()
+    page.keyboard.press(",")  # values are those of the volume: the window can be moved
+    assert page.evaluate("() => document.getElementById('width').value") != shown
+    page.click("#reject")
+    page.wait_for_function("() => document.getElementById('said').textContent.includes('rejected')")
+    (line,) = lines(session)
+    assert (line["id"], line["verdict"]) == (session.cases[1].item["id"], "rejected")
 
 
 def test_keyboard_alone(session: ReviewSession, serve_page: Callable[..., Any], open_page: Callable[..., Any]) -> None:

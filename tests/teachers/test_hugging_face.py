@@ -21,13 +21,9 @@ from labelmine.prompts import Prompts
 from labelmine.teachers import HuggingFaceTeacher, Teacher, build_hugging_face_teacher
 from labelmine.teachers.fitted import with_own_decoder
 from makers import learnt_a_little
+from teacher_makers import DECODER, PYRAMID, WIDTH, square, tiny_pyramid, tiny_sam2
 
 transformers = pytest.importorskip("transformers")
-
-WIDTH = 16
-DECODER = {
-    "hidden_size": WIDTH, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16, "num_hidden_layers": 2,
-}  # fmt: skip
 
 
 def tiny_sam(prefix: str) -> Any:
@@ -45,26 +41,6 @@ def tiny_sam(prefix: str) -> Any:
     return part["Model"](config)
 
 
-def tiny_pyramid(prefix: str, vision: Any, side: int, patch: int) -> Any:
-    prompt = {"hidden_size": WIDTH, "image_size": side, "patch_size": patch, "mask_input_channels": 8}
-    config = getattr(transformers, f"{prefix}Config")(
-        vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=DECODER
-    )
-    return getattr(transformers, f"{prefix}Model")(config)
-
-
-PYRAMID = {"backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]], "fpn_hidden_size": WIDTH}
-
-
-def tiny_sam2() -> Any:
-    backbone = transformers.Sam2HieraDetConfig(
-        hidden_size=8, image_size=[64, 64], blocks_per_stage=[1, 1, 2, 1], embed_dim_per_stage=[8, 16, 32, 64],
-        num_attention_heads_per_stage=[1, 1, 2, 2], window_size_per_stage=[4, 2, 2, 2], global_attention_blocks=[3],
-    )  # fmt: skip
-    vision = transformers.Sam2VisionConfig(backbone_config=backbone, backbone_channel_list=[64, 32, 16, 8], **PYRAMID)
-    return tiny_pyramid("Sam2", vision, side=64, patch=16)
-
-
 def tiny_edgetam() -> Any:
     arguments = {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]}
     backbone = transformers.TimmWrapperConfig(architecture="repvit_m1", num_classes=2, model_args=arguments)
@@ -80,11 +56,6 @@ def tiny_sam3_tracker() -> Any:
     )  # fmt: skip
     vision = transformers.Sam3VisionConfig(backbone_config=backbone, **PYRAMID)
     return tiny_pyramid("Sam3Tracker", vision, side=56, patch=14)
-
-
-def square(image_processor: str, side: int) -> Any:
-    made = getattr(transformers, image_processor)
-    return made(size={"height": side, "width": side}, mask_size={"height": side // 4, "width": side // 4})
 
 
 def padded() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage
 from segment_anything import SamPredictor
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling import Sam
 from torch import Tensor
 
 from labelmine.errors import ConfigError, WeightsError
@@ -21,46 +20,10 @@ from labelmine.prompts import Prompts
 from labelmine.teachers import SamTeacher, Teacher, TeacherMasks, build_sam_teacher
 from labelmine.teachers.fitted import load_fitted, save_decoder, with_own_decoder
 from makers import learnt_a_little
+from teacher_makers import SAM_SIDE as SIDE
+from teacher_makers import small_sam
 
-SIDE = 256
 Picture = NDArray[np.uint8]
-
-
-def small_sam(seed: int = 0) -> Sam:
-    """A whole SAM with random weights, SAM's own building blocks in miniature."""
-    torch.manual_seed(seed)
-    grid = SIDE // 16
-    model = Sam(
-        image_encoder=ImageEncoderViT(
-            img_size=SIDE,
-            patch_size=16,
-            embed_dim=64,
-            depth=2,
-            num_heads=4,
-            out_chans=32,
-            norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
-            use_rel_pos=True,
-            window_size=7,
-            global_attn_indexes=[1],
-        ),
-        prompt_encoder=PromptEncoder(
-            embed_dim=32, image_embedding_size=(grid, grid), input_image_size=(SIDE, SIDE), mask_in_chans=16
-        ),
-        mask_decoder=MaskDecoder(
-            num_multimask_outputs=3,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=32, mlp_dim=64, num_heads=4),
-            transformer_dim=32,
-            iou_head_depth=3,
-            iou_head_hidden_dim=32,
-        ),
-    )
-    # Random position embeddings: those of a fresh encoder are zero and would hide a shift of the image.
-    torch.nn.init.normal_(model.image_encoder.pos_embed, std=0.5)
-    # Logits of some units, as trained weights give them, so that a tolerance of 1e-4 means something.
-    with torch.no_grad():
-        for head in model.mask_decoder.output_hypernetworks_mlps:
-            head.layers[-1].weight *= 50
-    return model.eval()
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,9 @@ class Decision:
         mask_sha256: Hash of the accepted or corrected mask, and its name; empty for the other verdicts.
         prompts: What the teacher was asked for the correction, as in the manifest, in pixels of the image.
         tools: How often each tool was used, for example ``{"click": 2, "brush": 1}``.
+        steps: How the mask came out, in order, see ``labelmine.review.steps``; of brush and eraser only that they were
+            used, as their strokes are not kept.
+        begun_from: Hash of the reviewer's earlier correction that the steps go on from; empty: from the label.
         teacher: Who answered: ``teacher``, ``teacher_sha256``, and ``decoder_sha256`` where gold fitted it.
         expected_dice: Of the label, in [0, 1].
         used: Whether the run had let the label train its student.
@@ -67,6 +70,8 @@ class Decision:
     mask_sha256: str = ""
     prompts: Sequence[Mapping[str, Any]] = ()
     tools: Mapping[str, int] = field(default_factory=dict)
+    steps: Sequence[Mapping[str, Any]] = ()
+    begun_from: str = ""
     teacher: Mapping[str, str] = field(default_factory=dict)
     expected_dice: float = 0.0
     used: bool = False

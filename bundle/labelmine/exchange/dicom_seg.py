@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from labelmine import __version__
 from labelmine.data.dicom_files import open_dicom
 from labelmine.exchange.dicom_stacks import Stack
-from labelmine.exchange.drawn_by import DerivedUids
+from labelmine.exchange.drawn_by import DerivedUids, person_name
 from labelmine.exchange.segment_terms import Term, color_of
 from labelmine.exchange.series_forms import DicomForm
 from labelmine.exchange.stand_ins import UTF_8, correct_references, derived_number, stand_ins
@@ -88,6 +88,7 @@ class SegmentationForm(DicomForm):
             software_versions=__version__,
             device_serial_number=algorithm.weights,
             content_label="LABELMINE",
+            content_creator_name=person_name(algorithm.reviewer) or None,
             content_description=f"by {algorithm.name}; for research use"[:LONG_STRING],
             series_description=f"labelmine: {', '.join(self.names)}"[:LONG_STRING],
             specific_character_set=self._character_set(hd, sources[0]),
@@ -112,8 +113,8 @@ class SegmentationForm(DicomForm):
                 segment_label=name[:LONG_STRING],
                 segmented_property_category=_coded(hd, terms.category),
                 segmented_property_type=_coded(hd, terms.type),
-                algorithm_type="AUTOMATIC",
-                algorithm_identification=algorithm,
+                algorithm_type=self.algorithm.kind,
+                algorithm_identification=None if self.algorithm.kind == "MANUAL" else algorithm,
                 tracking_uid=uids.shared("tracking", name),
                 tracking_id=f"labelmine {name}"[:LONG_STRING],
                 anatomic_regions=[_coded(hd, terms.anatomy)] if terms.anatomy else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from pydicom.uid import generate_uid
 from labelmine import __version__
 from labelmine.exchange.dicom_stacks import Stack
 from labelmine.exchange.identity import Identity
+
+AlgorithmType = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,15 @@ class Algorithm:
         name: Name of the algorithm.
         weights: SHA-256 of the student's weights.
         facts: What else decides the masks, name and value.
+        kind: Whether a person had a part in them, in DICOM's words.
+        reviewer: Name of who reviewed them; empty: it is not to be said.
     """
 
     name: str
     weights: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    kind: AlgorithmType = "AUTOMATIC"
+    reviewer: str = ""
 
 
 class DerivedUids:
@@ -44,6 +50,7 @@ class DerivedUids:
     def __init__(self, stack: Stack, masks: NDArray[Any], algorithm: Algorithm, identity: Identity) -> None:
         """Hash what they follow from."""
         facts = [f"{name}={value}" for name, value in sorted(algorithm.facts.items())]
+        facts += [] if algorithm.kind == "AUTOMATIC" else [algorithm.kind, algorithm.reviewer]
         self._origin = [identity.uid(stack.series), algorithm.name, algorithm.weights, __version__, *facts]
         frames = [f"{identity.uid(frame.instance)}:{frame.number}" for frame in stack.frames]
         content = sha256("\n".join(frames).encode())
@@ -57,3 +64,14 @@ class DerivedUids:
     def own(self, *what: str) -> str:
         """UID of what only these masks have."""
         return self.shared(*what, self._content)
+
+
+def person_name(text: str) -> str:
+    """Return a name as DICOM's VR PN has it: one component, closed by a caret, without the signs that part components.
+
+    Example:
+        >>> person_name("Ann^O'Hara=x")
+        "Ann O'Hara x^"
+    """
+    plain = "".join(" " if sign in "^=\\" else sign for sign in text).strip()[:63]
+    return f"{plain}^" if plain else ""

@@ -12,7 +12,7 @@ from labelmine.exchange.case_files import Case
 from labelmine.exchange.label_set import LabelSet
 
 FACTS_NAME = "labels.csv"
-COLUMNS = ("case", "id", "group", "split", "source", "drawn_by", "score", "mean_weight", "abstaining")
+COLUMNS = ("case", "id", "group", "split", "source", "drawn_by", "reviewed_by", "score", "mean_weight", "abstaining")
 
 
 def write_facts(cases: Iterable[Case], labels: LabelSet, folder: Path) -> None:

@@ -35,16 +35,19 @@ class LabelledImage:
     Attributes:
         item: The image; ``label`` is its gold, if that is what goes out.
         split: Where it is used; pseudo labels train.
-        source: ``gold``, ``corrected`` (by an expert, after a run) or ``pseudo``.
+        source: ``gold``, ``corrected`` (by an expert, after a run), ``accepted`` (a pseudo label that a reviewer took
+            as it is) or ``pseudo``.
         drawn_by: Who drew it: ``expert``, or ``student``, ``labeler``, ... as the manifest says.
         score: Expected Dice of a pseudo label; None for gold.
+        reviewed_by: Who reviewed it: ``expert`` where the name is not to be said; empty: nobody.
     """
 
     item: Item
     split: Split
-    source: Literal["gold", "corrected", "pseudo"]
+    source: Literal["gold", "corrected", "accepted", "pseudo"]
     drawn_by: str = EXPERT
     score: float | None = None
+    reviewed_by: str = ""
 
     @property
     def id(self) -> str:
@@ -128,7 +131,11 @@ class LabelSet:
         """Return what is said of an image in every form."""
         score = None if image.score is None else round(image.score, 4)
         told = {"id": image.id, "group": self.groups[image.id], "split": image.split}
-        return told | {"source": image.source, "drawn_by": image.drawn_by, "score": score}
+        return (
+            told
+            | {"source": image.source, "drawn_by": image.drawn_by, "score": score}
+            | {"reviewed_by": image.reviewed_by}
+        )
 
     @property
     def figures(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from labelmine.exchange.label_set import LabelSet
 from labelmine.progress import progress
 
 TABLE_NAME, DATALIST_NAME = "dataset.csv", "datalist.json"
-COLUMNS = ("id", "image", "label", "group", "split", "weight", "source", "drawn_by", "score")
+COLUMNS = ("id", "image", "label", "group", "split", "weight", "source", "drawn_by", "score", "reviewed_by")
 #: Sections of a MONAI datalist, in whose order they are written.
 SECTIONS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -73,4 +73,5 @@ def _facts(case: Case, labels: LabelSet) -> dict[str, Any]:
     scores = [row["score"] for row in rows if row["score"] is not None]
     told = {"id": case.name, "group": rows[0]["group"], "split": case.split}
     told |= {key: "+".join(sorted({row[key] for row in rows})) for key in ("source", "drawn_by")}
+    told["reviewed_by"] = "+".join(sorted({row["reviewed_by"] for row in rows if row["reviewed_by"]}))
     return told | ({"score": min(scores)} if scores else {})

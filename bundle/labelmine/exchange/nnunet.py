@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 SPLITS_NAME = "splits_final.json"
 #: nnU-Net trains five folds unless told otherwise, and draws those that are missing at random.
 N_FOLDS = 5
+#: Whose labels may validate: a student's own mask that someone accepted favours students like it.
+REAL = ("gold", "corrected")
 Fold = dict[str, list[str]]
 
 
@@ -88,7 +90,7 @@ def folds_of(cases: Sequence[Case], labels: LabelSet) -> list[Fold]:
         labels: Their set.
     """
     items = {case.name: _fold_item(case, labels) for case in cases}
-    gold = [case for case in cases if all(image.source != "pseudo" for image in case.images)] or cases
+    gold = [case for case in cases if all(image.source in REAL for image in case.images)] or cases
     own = [case.name for case in gold if case.split == "val"]
     rest = [items[case.name] for case in gold if case.split == "train"]
     case_of = {image.id: case.name for case in cases for image in case.images}

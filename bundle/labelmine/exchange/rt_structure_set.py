@@ -19,7 +19,7 @@ from labelmine.data.dicom_files import open_dicom
 from labelmine.data.dicom_references import References
 from labelmine.exchange.contours import outlines
 from labelmine.exchange.dicom_stacks import SourceFrame, Stack
-from labelmine.exchange.drawn_by import DerivedUids
+from labelmine.exchange.drawn_by import DerivedUids, person_name
 from labelmine.exchange.segment_terms import Term, color_of
 from labelmine.exchange.series_forms import DicomForm
 from labelmine.exchange.stand_ins import REQUIRED, UTF_8, derived_number, taken_over
@@ -56,13 +56,13 @@ class StructureSetForm(DicomForm):
             structures.ReferencedFrameOfReferenceSequence = [self._referenced(stack)]
             reference = structures.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID
             structures.StructureSetROISequence = [
-                _roi(number, name, reference) for number, name in enumerate(self.names, start=1)
+                self._roi(number, name, reference) for number, name in enumerate(self.names, start=1)
             ]
             structures.ROIContourSequence = [
                 self._drawn(number, stack, masks[..., number - 1]) for number in range(1, len(self.names) + 1)
             ]
             structures.RTROIObservationsSequence = [
-                _observation(number, terms.type) for number, terms in enumerate(self.terms, start=1)
+                self._observation(number, terms.type) for number, terms in enumerate(self.terms, start=1)
             ]
             file = BytesIO()
             structures.save_as(file, enforce_file_format=True)
@@ -131,18 +131,16 @@ class StructureSetForm(DicomForm):
                 contour.ContourData = [f"{value:.4f}" for value in plane.points_at(polygon).ravel()]
                 yield contour
 
+    def _roi(self, number: int, name: str, frame_of_reference: str) -> Dataset:
+        roi = Dataset()
+        roi.ROINumber, roi.ROIName, roi.ROIGenerationAlgorithm = number, name[:64], self.algorithm.kind
+        roi.ReferencedFrameOfReferenceUID = frame_of_reference
+        return roi
 
-def _roi(number: int, name: str, frame_of_reference: str) -> Dataset:
-    roi = Dataset()
-    roi.ROINumber, roi.ROIName, roi.ROIGenerationAlgorithm = number, name[:64], "AUTOMATIC"
-    roi.ReferencedFrameOfReferenceUID = frame_of_reference
-    return roi
-
-
-def _observation(number: int, term: Term) -> Dataset:
-    observation, code = Dataset(), Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = term
-    observation.ObservationNumber = observation.ReferencedROINumber = number
-    observation.RTROIIdentificationCodeSequence = [code]
-    observation.RTROIInterpretedType = observation.ROIInterpreter = ""
-    return observation
+    def _observation(self, number: int, term: Term) -> Dataset:
+        observation, code = Dataset(), Dataset()
+        code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = term
+        observation.ObservationNumber = observation.ReferencedROINumber = number
+        observation.RTROIIdentificationCodeSequence = [code]
+        observation.RTROIInterpretedType, observation.ROIInterpreter = "", person_name(self.algorithm.reviewer)
+        return observation

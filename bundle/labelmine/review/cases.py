@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,17 @@ class Cases:
             "frame": case.item.get("frame", 0),
             "gold": "dropped_label" in case.item or "label" in case.item,
         }
+
+    @cached_property
+    def sizes(self) -> list[float | None]:
+        """How much of its image each label covers, in percent, any class; None where it cannot be read."""
+        return [self._size(place) for place in range(len(self.cases))]
+
+    def _size(self, place: int) -> float | None:
+        try:
+            return round(100 * float(self._label(place).any(axis=0).mean()), 3)
+        except DataError:
+            return None
 
     def _picture(self, place: int) -> Picture:
         return picture_of(self[place].item, self.images)

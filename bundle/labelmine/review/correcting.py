@@ -7,14 +7,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelmine.data import ImageSet, Item, read_image
+from labelmine.data import Item, Window, read_image
 from labelmine.errors import DataError
 from labelmine.prompts import Prompts
 from labelmine.teachers import Teacher
@@ -44,6 +44,18 @@ class Answer:
     decode_seconds: float
 
 
+class ReadAs(Protocol):
+    """How images are read: an image set, or a run that tells it."""
+
+    @property
+    def window(self) -> Window | None:
+        """(centre, width) of deep images, or None."""
+
+    @property
+    def slice_axis(self) -> int:
+        """Axis along which volumes are cut."""
+
+
 class Corrector:
     """Asks a teacher about images of a run, one object at a time; safe to use from several threads.
 
@@ -51,11 +63,11 @@ class Corrector:
 
     Args:
         teacher: Of the run, cached, with the decoder that gold fitted where the run kept one.
-        images: The image set.
+        images: How they are read.
         device: Where it computes.
     """
 
-    def __init__(self, teacher: Teacher, images: ImageSet, device: torch.device | str = "cpu") -> None:
+    def __init__(self, teacher: Teacher, images: ReadAs, device: torch.device | str = "cpu") -> None:
         """Keep the teacher; nothing is asked yet."""
         self.teacher = teacher
         self.images = images

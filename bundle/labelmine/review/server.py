@@ -58,6 +58,7 @@ def build_app(session: ReviewSession, token: str, cookie: str, hosts: tuple[str,
         *(Route(f"/static/{name}", _file(name)) for name in PAGE_FILES if name != "page.html"),
         Route("/api/overview", _get(session, _overview)),
         Route("/api/progress", _get(session, _progress)),
+        Route("/api/sizes", _get(session, _sizes)),
         Route(case, _get(session, _case)),
         Route(f"{case}/image.png", _get(session, _image)),
         Route(f"{case}/thumbnail.jpg", _get(session, _thumbnail)),
@@ -127,6 +128,10 @@ def _overview(session: ReviewSession, request: Request) -> Response:
 
 def _progress(session: ReviewSession, request: Request) -> Response:
     return JSONResponse(session.progress(_reviewer(request)))
+
+
+def _sizes(session: ReviewSession, _: Request) -> Response:
+    return JSONResponse(session.cases.sizes)
 
 
 def _case(session: ReviewSession, request: Request) -> Response:

@@ -16,6 +16,7 @@ from labelmine.errors import DataError
 from labelmine.exchange.decisions import Decision, DecisionLog, Verdict, mask_dice
 from labelmine.review.cases import Cases
 from labelmine.review.correcting import Answer, Corrector
+from labelmine.review.steps import kept_steps
 
 Layer = Literal["label", "student", "gold", "decided"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
@@ -104,7 +105,7 @@ class ReviewSession:
 
         Args:
             place: Of the case.
-            said: ``reviewer``, ``verdict``, ``seconds``, ``prompts``, ``tools``; and what the page had seen:
+            said: ``reviewer``, ``verdict``, ``seconds``, ``prompts``, ``tools``, ``steps``; and what the page had seen:
                 ``label_sha256`` and ``seen``, the number of decisions of the reviewer on this case.
             mask: (K, H, W) where it is ``corrected``.
 
@@ -130,6 +131,8 @@ class ReviewSession:
             label_sha256=str(said["label_sha256"]),
             prompts=_prompts(said.get("prompts")),
             tools=_counts(said.get("tools")),
+            steps=kept_steps(said.get("steps")) if verdict == "corrected" else [],
+            begun_from=self._begun_from(place, reviewer) if verdict == "corrected" else "",
             teacher=self.corrector.source if self.corrector and said.get("prompts") else {},
             expected_dice=round(1 - case.gain, 6),
             used=bool(case.record["accepted"]),
@@ -155,6 +158,11 @@ class ReviewSession:
 
     def _standing(self, place: int, reviewer: str) -> Decision | None:
         return self.log.standing().get(self.cases[place].item["id"], {}).get(reviewer)
+
+    def _begun_from(self, place: int, reviewer: str) -> str:
+        """Return the hash of the correction that the page showed when it was opened; ``seen`` says that it stands."""
+        decision = self._standing(place, reviewer)
+        return decision.mask_sha256 if decision is not None and decision.verdict == "corrected" else ""
 
     def _verdict(self, place: int, reviewer: str) -> str:
         decision = self._standing(place, reviewer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -16,6 +18,10 @@ from PIL import Image
 from labelmine.data import ClassMap, Item, LabelStore, find_items
 from labelmine.data.split_file import save_split
 from labelmine.errors import ConfigError, DataError
+from labelmine.exchange.coco import write_coco
+from labelmine.exchange.decisions import Decision, DecisionLog
+from labelmine.exchange.listed_files import write_datalist, write_table
+from labelmine.exchange.yolo import write_yolo
 from labelmine.workflows.export.run_labels import gather_labels
 
 SPLITS = {"train": (0, 1, 2, 3, 9), "val": (4,), "test": (5,), "unlabeled": (6, 7, 8)}
@@ -95,3 +101,75 @@ def test_images_that_moved_are_asked_for(make_run: Callable[..., Path], tmp_path
     (moved / "masks" / "case_03.png").unlink()
     with pytest.raises(DataError, match="splits other images, masks or groups than were found"):
         gather_labels(run, str(moved), tmp_path / "scratch")
+
+
+def decide(run: Path, number: int, verdict: Any, mask: np.ndarray | None = None, folder: str = "review") -> None:
+    facts = {"when": "2026-01-02", "seconds": 1.0, "label_sha256": "", "expected_dice": 0.7}
+    decision = Decision(id=f"case_{number:02d}", reviewer="Ann Lee", verdict=verdict, **facts)  # type: ignore[arg-type]
+    DecisionLog(run / folder, ClassMap()).append(decision, mask)
+
+
+def test_what_reviewers_decided_counts(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    run, half = make_run(), np.zeros((1, 48, 48), bool)
+    half[:, :24] = True
+    decide(run, 6, "rejected")  # of which the run was sure
+    decide(run, 8, "accepted", np.ones((1, 48, 48), bool))  # which it doubted
+    decide(run, 7, "corrected", half)  # which it had no label of
+    decide(run, 5, "corrected", half)  # test gold stays
+    labels = gather_labels(run, None, tmp_path / "scratch")
+    assert by_source(labels) == {
+        "train gold": [0, 1, 2, 3], "val gold": [4], "test gold": [5], "train corrected": [7, 9], "train accepted": [8],
+    }  # fmt: skip
+    assert labels.left_out["label rejected by a reviewer"] == 1
+    assert "label rejected: the score is too low" not in labels.left_out
+    found = {image.id: image for image in labels.images}
+    assert (labels.read_label(found["case_07"])[0] == half).all()
+    assert (labels.read_label(found["case_08"])[1] == 1).all()
+    assert (found["case_08"].drawn_by, found["case_08"].score, found["case_07"].drawn_by) == ("labeler", 0.7, "expert")
+    assert {image.id: image.reviewed_by for image in labels.images if image.reviewed_by} == {
+        "case_07": "expert", "case_08": "expert",
+    }  # fmt: skip
+    named = gather_labels(run, None, tmp_path / "again", reviewer_names=True)
+    assert {image.reviewed_by for image in named.images} == {"", "Ann Lee"}
+
+
+def test_a_review_elsewhere_and_a_mask_that_was_changed(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    run = make_run()
+    decide(run, 6, "rejected")
+    decide(run, 8, "corrected", np.ones((1, 48, 48), bool), folder="other")
+    labels = gather_labels(run, None, tmp_path / "scratch", str(run / "other"))
+    assert by_source(labels)["train pseudo"] == [6]
+    with pytest.raises(ConfigError, match=r"review_dir: expected a review folder with decisions.jsonl. Got: labels"):
+        gather_labels(run, None, tmp_path / "scratch", str(run / "labels"))
+    (mask,) = (run / "other" / "masks").iterdir()
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(mask)
+    with pytest.raises(DataError, match=r"case_08: .* was changed since it was decided"):
+        gather_labels(run, None, tmp_path / "scratch", str(run / "other"))
+
+
+def test_forms_say_who_reviewed_a_label(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    run, half = make_run(), np.zeros((1, 48, 48), bool)
+    half[:, :24] = True
+    decide(run, 8, "corrected", half)
+    labels = gather_labels(run, None, tmp_path / "scratch", reviewer_names=True)
+    write_table(labels, tmp_path / "csv")
+    rows = pd.read_csv(tmp_path / "csv" / "dataset.csv", keep_default_na=False).set_index("id")
+    assert rows.loc["case_08", ["source", "reviewed_by"]].tolist() == ["corrected", "Ann Lee"]
+    assert rows.loc["case_06", ["source", "reviewed_by"]].tolist() == ["pseudo", ""]
+    drawn = np.asarray(Image.open(tmp_path / "csv" / rows.loc["case_08", "label"]))
+    assert (drawn == half[0]).all()
+    write_datalist(labels, tmp_path / "list")
+    training = json.loads((tmp_path / "list" / "datalist.json").read_text())["training"]
+    assert [row["reviewed_by"] for row in training if row["id"] == "case_08"] == ["Ann Lee"]
+    write_yolo(labels, tmp_path / "yolo")
+    facts = pd.read_csv(tmp_path / "yolo" / "labels.csv", keep_default_na=False).set_index("case")
+    assert facts.loc["case_08", "reviewed_by"] == "Ann Lee"
+    outline = (tmp_path / "yolo" / "labels" / "train" / "case_08.txt").read_text().split()[1:]
+    assert max(map(float, outline[1::2])) == 0.5  # the upper half
+    pytest.importorskip("pycocotools")
+    write_coco(labels, tmp_path / "coco")
+    content = json.loads((tmp_path / "coco" / "annotations" / "instances_train.json").read_text())
+    (image,) = (one for one in content["images"] if one["id_in_set"] == "case_08")
+    assert (image["source"], image["reviewed_by"]) == ("corrected", "Ann Lee")
+    (area,) = (one["area"] for one in content["annotations"] if one["image_id"] == image["id"])
+    assert area == half.sum()

@@ -12,6 +12,7 @@ export class Editor {
     this.steps = [];
     this.tools = {};
     this.prompts = []; // of finished objects
+    this.done = []; // what stands of it, step by step, so that the mask can be made again
     this.finish();
   }
 
@@ -31,6 +32,7 @@ export class Editor {
     this.steps.push({
       masks: this.masks,
       prompts: prompts.slice(),
+      done: this.done.slice(),
       object: object && { ...object, prompt: structuredClone(object.prompt) },
     });
     this.masks = this.masks.map((mask) => mask.slice());
@@ -53,6 +55,13 @@ export class Editor {
     this.remember(tool);
     this.finish();
     this.set(k, mask);
+    this.done.push({ tool, class: k });
+  }
+
+  // A stroke begins; its points are not kept, only what it leaves.
+  paint(k, tool) {
+    this.remember(tool);
+    this.done.push({ tool, class: k });
   }
 
   stroke(k, x, y, radius, value) {
@@ -110,7 +119,7 @@ export class Editor {
     const prompt = { class: k, points: [], point_labels: [] };
     // "Not this" about a part of the label goes on with what the student had asked there.
     if (!positive) Object.assign(prompt, structuredClone(this.askedAt(k, x, y)) || { box: boxOf(part, this.width) });
-    this.object = { k, base: part ? without(mask, part) : mask.slice(), prompt, answered: false };
+    this.object = { k, base: part ? without(mask, part) : mask.slice(), prompt, at: [x, y], answered: false };
   }
 
   askedAt(k, x, y) {
@@ -119,6 +128,8 @@ export class Editor {
   }
 
   answer(mask) {
+    const { k, prompt, at, answered } = this.object;
+    this.done.push({ tool: at ? "click" : "box", ...structuredClone(prompt), class: k, at, continues: answered });
     this.object.answered = true;
     this.set(this.object.k, union(this.object.base, mask));
   }

@@ -341,6 +341,7 @@ function decide(verdict) {
       seconds: (performance.now() - begun) / 1000,
       prompts: corrected ? editor.prompts : [],
       tools: corrected ? editor.tools : {},
+      steps: corrected ? editor.done : [],
       label_sha256: S.case.label_sha256,
       seen: S.case.seen,
     };
@@ -410,8 +411,23 @@ function passes(place) {
     (!$("f-source").value || one.source === $("f-source").value) &&
     (!$("f-group").value || one.group === $("f-group").value) &&
     one.expected <= Number($("f-expected").value || 1) &&
+    fits(place) &&
     (one.agreement ?? 0) <= Number($("f-agreement").value || 1)
   );
+}
+
+// Sizes are known once they were asked for, as all labels are read for them; one that cannot be read passes.
+function fits(place) {
+  const size = S.sizes?.[place];
+  const [smallest, largest] = [Number($("f-smallest").value || 0), Number($("f-largest").value || 100)];
+  return size === undefined || size === null || (size >= smallest && size <= largest);
+}
+
+function filterBySize() {
+  return attempt(async () => {
+    if (!S.sizes) S.sizes = await getJson("/api/sizes");
+    filter();
+  });
 }
 
 function buildStrip() {
@@ -475,7 +491,7 @@ function pointerDown(event) {
 }
 
 function beginStroke(at) {
-  S.editor.remember(S.tool);
+  S.editor.paint(S.k, S.tool);
   S.editor.finish();
   S.drag = { stroke: at };
   paint(at);
@@ -623,6 +639,7 @@ function wire() {
   on("opacity", "input", refresh);
   for (const id of ["level", "width"]) on(id, "input", () => moveWindow($("level").value / 1000, $("width").value / 1000));
   for (const id of ["f-decision", "f-used", "f-source", "f-group", "f-expected", "f-agreement"]) on(id, "input", filter);
+  for (const id of ["f-smallest", "f-largest"]) on(id, "input", filterBySize);
   on("stage", "pointerdown", pointerDown);
   on("stage", "pointermove", pointerMove);
   on("stage", "pointerup", pointerUp);

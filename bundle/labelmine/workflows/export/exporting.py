@@ -28,6 +28,8 @@ class ExportKnobs(Knobs):
     model_dir: str | None
     output_dir: str
     dataset_dir: str | None
+    review_dir: str | None
+    reviewer_names: bool
     image_files: Literal["copy", "link"]
     licence: str
     int8: bool
@@ -66,7 +68,8 @@ class Exporting:
         """Write it; ``export.json`` says what went out."""
         content = self.folder.content
         if self.form.takes == "labels":
-            labels = gather_labels(self.run, self.knobs.dataset_dir, self.folder.draft)
+            review, names = self.knobs.review_dir, self.knobs.reviewer_names
+            labels = gather_labels(self.run, self.knobs.dataset_dir, self.folder.draft, review, names)
             figures = self.write(replace(labels, image_files=self.knobs.image_files, seed=self.knobs.seed), content)
         else:
             figures = self.write(self.run, content, self.knobs)

@@ -17,19 +17,26 @@ from labelmine.exchange.label_set import SPLITS, LabelledImage, LabelSet
 from labelmine.labelers import Reason
 from labelmine.run.files import LABELS_FOLDER, PHANTOM_FOLDER, SPLIT_FILE
 from labelmine.run.folder import read_settings
+from labelmine.workflows.export.reviewed import Reviewed, drawn_by
 
 logger = logging.getLogger(__name__)
 
 
-def gather_labels(run: Path, dataset_dir: str | None, scratch: Path) -> LabelSet:
+def gather_labels(
+    run: Path, dataset_dir: str | None, scratch: Path, review_dir: str | None = None, reviewer_names: bool = False
+) -> LabelSet:
     """Read what a ``mine.yaml``, ``label.yaml`` or ``train.yaml`` run left behind.
 
-    Gold that the run hid (``labeled_fraction``) stays hidden: its images go out with their pseudo labels.
+    What was decided in a review counts: corrected masks stand in for pseudo labels, accepted ones go out whatever the
+    run thought of them, rejected ones stay behind. Gold that the run hid (``labeled_fraction``) stays hidden: its
+    images go out with their pseudo labels.
 
     Args:
         run: Output folder of the run; its ``config.yaml`` says how images were read.
         dataset_dir: Its images, where they lie elsewhere by now; None: where the run found them.
         scratch: Folder for what the search for images writes.
+        review_dir: Folder of a review; None: that of the run, if it has one.
+        reviewer_names: Whether reviewers are named; else it is only said that someone reviewed a label.
 
     Raises:
         ConfigError: No run, or its images are not where they were.
@@ -52,7 +59,7 @@ def gather_labels(run: Path, dataset_dir: str | None, scratch: Path) -> LabelSet
         slice_axis=axis,
         mask_pattern=settings.get("mask_pattern"),
     )
-    return _labels_of(run, images, store)
+    return _labels_of(run, images, store, Reviewed.of_run(run, review_dir, reviewer_names))
 
 
 def _source(run: Path, settings: dict[str, Any], dataset_dir: str | None) -> Path:
@@ -66,7 +73,7 @@ def _source(run: Path, settings: dict[str, Any], dataset_dir: str | None) -> Pat
     return source
 
 
-def _labels_of(run: Path, images: ImageSet, store: LabelStore | None) -> LabelSet:
+def _labels_of(run: Path, images: ImageSet, store: LabelStore | None, reviewed: Reviewed) -> LabelSet:
     items: list[Item] = images.items
     pairs: list[Pair] = []
     if (run / SPLIT_FILE).is_file():
@@ -80,13 +87,16 @@ def _labels_of(run: Path, images: ImageSet, store: LabelStore | None) -> LabelSe
         record = records.get(item["id"])
         if gold is not None:
             found.append(gold)
+        elif reviewed.rejects(item["id"]):
+            left_out["label rejected by a reviewer"] += 1
+        elif (decided := reviewed.label(item, record)) is not None:
+            found.append(decided)
         elif record is None:
             left_out["without any label"] += 1
         elif not record["accepted"]:
             left_out[f"label rejected: {Reason.of(str(record['reason'])).sentence}"] += 1
         else:
-            drawn_by = str(record.get("drawn_by") or record.get("labeler", "labeler"))
-            found.append(LabelledImage(item, "train", "pseudo", drawn_by, float(record["score"])))
+            found.append(LabelledImage(item, "train", "pseudo", drawn_by(record), float(record["score"])))
     if not found:
         raise DataError(f"{run.name}: no image of {images.name} has gold or an accepted label; nothing to export")
     told = {reason: count for reason, count in left_out.items() if count}

@@ -28,12 +28,13 @@ from labelmine.quality import DrawnBy, blended
 from labelmine.teachers import Teacher, cache_metrics
 from labelmine.transforms import StudentView, teacher_images, to_original
 from labelmine.transforms.view import TEACHER_IMAGE
+from labelmine.workflows.replay.decisions import DECISIONS_TABLE, DecisionReplay
+from labelmine.workflows.replay.outcomes import DIFFERENT, EQUAL, NOT_REPLAYABLE, OUTCOMES
 from labelmine.workflows.replay.recorded_run import RecordedRun, chosen_records
 
 logger = logging.getLogger(__name__)
 
 Record = Mapping[str, Any]
-EQUAL, DIFFERENT, NOT_REPLAYABLE = "equal", "different", "not replayable"
 
 
 class Replay:
@@ -52,6 +53,7 @@ class Replay:
         output_dir: Where ``replay.csv`` (one row per label) and ``metrics.json`` go.
         ids: Images to replay; None: all.
         again: The run's labeler, for labels that prompts alone do not tell.
+        decisions: What reviewers decided of the labels; None: nobody reviewed them.
         strict: Whether a label that comes out otherwise is an error.
         batch_size: As in the run.
         device: Where to work.
@@ -68,6 +70,7 @@ class Replay:
         output_dir: str,
         ids: Sequence[str] | str | None = None,
         again: Labeler | None = None,
+        decisions: DecisionReplay | None = None,
         strict: bool = True,
         batch_size: int = 8,
         device: torch.device | str = "cpu",
@@ -77,6 +80,7 @@ class Replay:
         self.teacher = teacher
         self.folder = Path(output_dir).expanduser()
         self.again = again
+        self.decisions = decisions
         self.strict = strict
         self.batch_size = batch_size
         self.device = torch.device(device)
@@ -215,9 +219,12 @@ class Replay:
     def _write(self, table: pd.DataFrame) -> None:
         """Write what was found, then complain of what differs."""
         write_table(self.folder / "replay.csv", table)
-        counts = {name.replace(" ", "_"): int((table["outcome"] == name).sum()) for name in _OUTCOMES}
+        decided = self.decisions(self.folder) if self.decisions is not None else None
+        counts = _counts(table)
         reasons = dict(Counter(table.loc[table["outcome"] == NOT_REPLAYABLE, "reason"]))
         metrics = {"dataset": self.run.name, "n_labels": len(table), **counts, "reasons": reasons}
+        if decided is not None:
+            metrics["decisions"] = {"n": len(decided), **_counts(decided)}
         write_metrics(self.folder / "metrics.json", {**metrics, **cache_metrics(self.teacher)})
         logger.info("replayed %d labels: %s", len(table), ", ".join(f"{n} {k}" for k, n in counts.items()))
         for reason, count in reasons.items():
@@ -229,9 +236,16 @@ class Replay:
                 "listed in replay.csv. Its image or its mask was changed, or the run was made on another machine, or "
                 "with another embedding_cache (null keeps more digits) or batch_size; --strict false only counts"
             )
+        changed = table[:0] if decided is None else decided[decided["outcome"] == DIFFERENT]
+        if len(changed) and self.strict:
+            raise DataError(
+                f"{changed['id'].iloc[0]}: what a reviewer decided came out otherwise ({changed['reason'].iloc[0]}), "
+                f"the first of {len(changed)} listed in {DECISIONS_TABLE}; --strict false only counts"
+            )
 
 
-_OUTCOMES = (EQUAL, DIFFERENT, NOT_REPLAYABLE)
+def _counts(table: pd.DataFrame) -> dict[str, int]:
+    return {name.replace(" ", "_"): int((table["outcome"] == name).sum()) for name in OUTCOMES}
 
 
 def _drawn_by(record: Record) -> list[DrawnBy]:

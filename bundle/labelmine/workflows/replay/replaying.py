@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
+from labelmine.exchange.decisions import DECISIONS_FILE
 from labelmine.labelers import Labeler
 from labelmine.labelers.fitted import kept_decoder
 from labelmine.prediction import student_folder
+from labelmine.review import REVIEW_FOLDER, Corrector
 from labelmine.run.folder import RunFolder
 from labelmine.run.knobs import CacheKnobs, Count, ImageKnobs, RunKnobs
 from labelmine.teachers import Teacher, build_cached_teacher
 from labelmine.teachers.fitted import load_fitted
-from labelmine.workflows.replay.recorded_run import open_run
+from labelmine.workflows.replay.decisions import DecisionReplay
+from labelmine.workflows.replay.recorded_run import RecordedRun, open_run
 from labelmine.workflows.replay.replay import Replay
 
 
@@ -59,6 +63,7 @@ class Replaying:
             knobs.output_dir,
             ids=knobs.ids,
             again=again,
+            decisions=_decisions(run, knobs, cached),
             strict=knobs.strict,
             batch_size=knobs.batch_size,
             device=knobs.device,
@@ -67,3 +72,11 @@ class Replaying:
     def replay(self) -> None:
         """Replay all labels, or those that were named."""
         self.folder.stage("write", self._replay)
+
+
+def _decisions(run: RecordedRun, knobs: ReplayKnobs, teacher: Teacher | None) -> DecisionReplay | None:
+    """Return what replays the decisions of the run's review; None where there was none."""
+    folder = Path(knobs.run_dir).expanduser() / REVIEW_FOLDER
+    if not (folder / DECISIONS_FILE).is_file():
+        return None
+    return DecisionReplay(run, folder, Corrector(teacher, run, knobs.device) if teacher else None, knobs.ids)
