@@ -9,6 +9,8 @@ import pytest
 
 from labelmine.data import ClassMap
 from labelmine.exchange.decisions import Decision, DecisionLog
+from labelmine.quality import AreaRange, DrawnBy, Gate, Verdict
+from labelmine.quality.expected_dice import Calibration, ExpectedDice
 from labelmine.workflows.mine.review_summary import review_figures, review_sentences
 
 
@@ -55,6 +57,20 @@ def test_what_a_review_brought(reviewed: Path, tmp_path: Path) -> None:
     sentences = list(review_sentences(figures))
     assert sentences[1].startswith("review: 1 of 2 labels that the run had left out were right; 1 of 2")
     assert sentences[-1] == "review: test Dice 0.700 before the review, 0.750 now"
+
+
+def test_calibration_before_and_after(reviewed: Path, tmp_path: Path) -> None:
+    metrics = run_folder(tmp_path / "second", 0.75, ["t"])
+    gate = Gate(class_names=("foreground",), size_from={"small": 0.0}, choices=({"small": DrawnBy.LABELER},))
+    for name, observed in (("first", 0.5), ("second", 0.7)):
+        known = Calibration(expected=[0.8] * 10, observed=[observed] * 10, method="x", n_groups=10)
+        learnt = ExpectedDice(names=("stability",), weights=(1.0,), x=(0.0, 1.0), y=(0.0, 1.0), calibration=known)
+        found = Verdict(gate=gate, expected_dice=learnt, area_range=AreaRange((0.0,), (1.0,)), source={})
+        found.save(tmp_path / name / "gate.json")
+    figures = review_figures(str(reviewed), tmp_path / "second", metrics)
+    assert figures["review"]["calibration_error"] == {"before": 0.3, "after": 0.1}
+    told = "review: error of the expected Dice on held-out gold 0.300 before the review, 0.100 now"
+    assert told in list(review_sentences(figures))
 
 
 def test_students_of_other_exams_are_not_compared(reviewed: Path, tmp_path: Path) -> None:
