@@ -42,7 +42,7 @@ def told(folder: Path, mask_pattern: str | None = None) -> list[str]:
 def test_the_knob_that_is_shown_pairs_them(tmp_path: Path, templates: Sequence[str]) -> None:
     write(tmp_path / "set", *(template.format(number) for number in range(5) for template in templates))
     assert len(told(tmp_path / "set")) == 1
-    with pytest.raises(DataError, match="too little gold: none of the .* images has a mask") as stop:
+    with pytest.raises(DataError, match=r"too little gold: none of the .* images has a mask") as stop:
         prepare_image_set(str(tmp_path / "set"), str(tmp_path / "run"))
     shown = re.findall(r"--mask_pattern '([^']+)'", str(stop.value))[-1]
     items = find_items(tmp_path / "set", mask_pattern=shown)

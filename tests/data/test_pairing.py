@@ -69,7 +69,7 @@ def test_layouts_of_public_sets(image: str, mask: str, pattern: str) -> None:
         ("{}/image.png", "{}/label.png", "{}/image", "{folder}/image -> {folder}/label.png"),
         ("imagesTr/{}_0000.nii.gz", "labelsTr/{}.nii.gz", "{}", "imagesTr/{id}_0000 -> labelsTr/{id}.nii.gz"),
         ("volume-{}.nii", "segmentation-{}.nii", "volume-{}", "volume-{id} -> segmentation-{id}.nii"),
-        ("{}/imaging.nii.gz", "{}/segmentation.nii.gz", "{}/imaging", "{folder}/imaging -> {folder}/segmentation.nii.gz"),
+        ("{}/imaging.nii", "{}/segmentation.nii", "{}/imaging", "{folder}/imaging -> {folder}/segmentation.nii"),
         ("{0}/{0}.nii.gz", "{}/GT.nii.gz", "{0}/{0}", "{folder}/* -> {folder}/GT.nii.gz"),
         ("cases/{}/images/x.png", "cases/{}/masks/77.png", "cases/{}/x", "{folder}/images/* -> {folder}/masks/*.png"),
     ],

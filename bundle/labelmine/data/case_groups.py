@@ -17,7 +17,10 @@ MAX_SHARE = 0.2  # of all files in one case
 #: ``patient01_slice_12``, ``case3-frame7``, ``TCGA_4941 (3)``: what comes before the last number has a number too.
 _NUMBERED = re.compile(r"(?P<case>.*\d.*?)[_\-. ]+(?:[a-z]{1,6}[_\- ]?)?\(?\d+\)?", re.IGNORECASE)
 
-BY_FOLDER = "files of one folder were taken for one patient's, and stay in one split; a CSV with a column `group` says otherwise"
+BY_FOLDER = (
+    "files of one folder were taken for one patient's, and stay in one split; a CSV with a column `group` says "
+    "otherwise"
+)
 BY_NAME = (
     "files whose names differ in their last number alone were taken for one patient's, and stay in one split; a CSV "
     "with a column `group` says otherwise"

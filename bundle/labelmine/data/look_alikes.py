@@ -1,4 +1,4 @@
-"""Files that are named like images and may be their masks, where no name says so: told, with the knob, never guessed."""
+"""Files that are named like images and may be their masks, though no name says so: told, with the knob for it."""
 
 from __future__ import annotations
 
