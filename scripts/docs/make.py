@@ -1,4 +1,4 @@
-"""Make what in README, docs/ and models/ is derived: reference pages, tables, code of examples.
+"""Make what in README, docs/ and models/ is derived: reference pages, tables, figures, code of examples.
 
     uv run python scripts/docs/make.py            # write
     uv run python scripts/docs/make.py --check    # exit status 1 and its name, where a file is stale
@@ -18,6 +18,7 @@ from pathlib import Path
 import mdformat
 
 import cards
+import figures
 import reference
 import tables
 
@@ -85,7 +86,12 @@ def main() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         print(path.relative_to(REPOSITORY))
-    if check and stale:
+    old = list(figures.stale())
+    for path, name in old:
+        if not check:
+            path.write_bytes(figures.drawn(name))
+        print(path.relative_to(REPOSITORY))
+    if check and (stale or old):
         sys.exit("stale: run `uv run python scripts/docs/make.py`")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -142,13 +143,19 @@ def cells(name: str) -> str:
 
 def table(name: str) -> str:
     """Return the table of a results' file whose cells are put together as `tables.yaml` says."""
-    form = yaml.safe_load(FORMS.read_text(encoding="utf-8"))[name]
+    form = forms()[name]
     # As text: a figure has the digits that the file gives it.
     rows = pd.read_csv(RESULTS / f"{name}.csv", comment="#", dtype=str, keep_default_na=False).to_dict("records")
     columns = {heading: [put_together(cell, row) for row in rows] for heading, cell in form["cells"].items()}
     for heading in form.get("best", ()):
         columns[heading] = _largest_bold(columns[heading])
     return markdown((heading.strip() for heading in columns), zip(*columns.values(), strict=True))
+
+
+def forms() -> dict[str, dict[str, Any]]:
+    """Return how the cells of each such table are put together, by its name."""
+    known: dict[str, dict[str, Any]] = yaml.safe_load(FORMS.read_text(encoding="utf-8"))
+    return known
 
 
 def put_together(cell: str, row: Mapping[Hashable, str]) -> str:
