@@ -25,6 +25,7 @@ import tables
 REPOSITORY = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"<!-- made: (?P<maker>\w+) ?(?P<words>[^>]*?) -->\n.*?<!-- end -->", re.DOTALL)
 SECTION = re.compile(r"# --- (\w+)\n")
+NOQA = re.compile(r"  # noqa.*")
 FORMAT = {"wrap": 100, "number": True, "compact_tables": True}  # as .mdformat.toml has it
 EXTENSIONS = {"gfm", "frontmatter"}
 
@@ -35,6 +36,7 @@ def code(name: str, section: str = "") -> str:
     if section:
         parts = SECTION.split(text)
         text = dict(zip(parts[1::2], parts[2::2], strict=True))[section]
+    text = NOQA.sub("", text)
     language = {".py": "python", ".sh": "bash", ".yaml": "yaml"}[Path(name).suffix]
     return f"```{language}\n{text.strip()}\n```"
 
