@@ -1,4 +1,4 @@
-"""Make what in README, docs/ and models/ is derived: reference pages, tables, code of examples.
+"""Make what in README, docs/ and models/ is derived: reference pages, tables, figures, code of examples.
 
     uv run python scripts/docs/make.py            # write
     uv run python scripts/docs/make.py --check    # exit status 1 and its name, where a file is stale
@@ -18,12 +18,14 @@ from pathlib import Path
 import mdformat
 
 import cards
+import figures
 import reference
 import tables
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"<!-- made: (?P<maker>\w+) ?(?P<words>[^>]*?) -->\n.*?<!-- end -->", re.DOTALL)
 SECTION = re.compile(r"# --- (\w+)\n")
+NOQA = re.compile(r"  # noqa.*")
 FORMAT = {"wrap": 100, "number": True, "compact_tables": True}  # as .mdformat.toml has it
 EXTENSIONS = {"gfm", "frontmatter"}
 
@@ -34,6 +36,7 @@ def code(name: str, section: str = "") -> str:
     if section:
         parts = SECTION.split(text)
         text = dict(zip(parts[1::2], parts[2::2], strict=True))[section]
+    text = NOQA.sub("", text)
     language = {".py": "python", ".sh": "bash", ".yaml": "yaml"}[Path(name).suffix]
     return f"```{language}\n{text.strip()}\n```"
 
@@ -85,7 +88,12 @@ def main() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         print(path.relative_to(REPOSITORY))
-    if check and stale:
+    old = list(figures.stale())
+    for path, name in old:
+        if not check:
+            path.write_bytes(figures.drawn(name))
+        print(path.relative_to(REPOSITORY))
+    if check and (stale or old):
         sys.exit("stale: run `uv run python scripts/docs/make.py`")
 
 

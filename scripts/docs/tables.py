@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
+FORMS = Path(__file__).with_name("tables.yaml")
+OPTIONAL = re.compile(r"\[([^\]]*)\]")
 KINDS = ["kvasir_seg", "busi", "cxr_lung", "isic2016", "hippocampus"]
 NAMES = {
     "kvasir_seg": "Kvasir-SEG",
@@ -136,6 +141,52 @@ def cells(name: str) -> str:
     return "\n\n".join(parts)
 
 
+def table(name: str) -> str:
+    """Return the table of a results' file whose cells are put together as `tables.yaml` says."""
+    form = forms()[name]
+    # As text: a figure has the digits that the file gives it.
+    rows = pd.read_csv(RESULTS / f"{name}.csv", comment="#", dtype=str, keep_default_na=False).to_dict("records")
+    columns = {heading: [put_together(cell, row) for row in rows] for heading, cell in form["cells"].items()}
+    for heading in form.get("best", ()):
+        columns[heading] = _largest_bold(columns[heading])
+    return markdown((heading.strip() for heading in columns), zip(*columns.values(), strict=True))
+
+
+def forms() -> dict[str, dict[str, Any]]:
+    """Return how the cells of each such table are put together, by its name."""
+    known: dict[str, dict[str, Any]] = yaml.safe_load(FORMS.read_text(encoding="utf-8"))
+    return known
+
+
+def put_together(cell: str, row: Mapping[Hashable, str]) -> str:
+    """Return a cell with its figures, without the parts in brackets that lack one.
+
+    >>> put_together("{dice}[ ± {std}]", {"dice": "0.80", "std": "0.01"})
+    '0.80 ± 0.01'
+    >>> put_together("{dice}[ ± {std}]", {"dice": "0.80", "std": ""})
+    '0.80'
+    """
+
+    def shown(part: re.Match[str]) -> str:
+        complete = all(row[name] for name in re.findall(r"{(\w+)}", part[1]))
+        return part[1] if complete else ""
+
+    return OPTIONAL.sub(shown, cell).format(**row)
+
+
+def review_order() -> str:
+    """Return the Dice of all labels after so many reviews in each order, and the reviewer's minutes."""
+    rows = []
+    for (dataset, count), after in read("review_order").groupby(["dataset", "reviews"], sort=False):
+        n_labels = after["labels"].iloc[0]
+        if 0 < count < n_labels:
+            orders = ("ranking", "lowest score", "random", "gain, if gold told")
+            cells = [_of_orders(after[after["order"] == order]) for order in orders]
+            rows.append((str(dataset), f"{count} of {n_labels}", *cells))
+    head = ("set", "reviews", "ranking", "lowest score", "random, 3 orders", "gold tells the gain")
+    return markdown(head, rows)
+
+
 def read(name: str) -> pd.DataFrame:
     """Return the table of a results' file."""
     return pd.read_csv(RESULTS / f"{name}.csv", comment="#")
@@ -177,6 +228,20 @@ def _cell(table: pd.DataFrame, method: str, percent: int) -> str:
     return f"{shown} ({row['difference']:+.3f}, {row['low']:.3f} to {row['high']:.3f})"
 
 
+def _of_orders(runs: pd.DataFrame) -> str:
+    dice, minutes = (_range(runs[name], places) for name, places in (("dice", 3), ("minutes", 0)))
+    return f"{dice} ({minutes} min)"
+
+
+def _range(values: pd.Series[float], places: int) -> str:
+    return " to ".join(dict.fromkeys(f"{value:.{places}f}" for value in (values.min(), values.max())))
+
+
+def _largest_bold(cells: list[str]) -> list[str]:
+    figures = [float(cell.split()[0]) for cell in cells]
+    return [f"**{cell}**" if figure == max(figures) else cell for figure, cell in zip(figures, cells, strict=True)]
+
+
 def _over_seeds(dice: pd.Series[float]) -> str:
     if dice.empty:
         return "not run"
@@ -194,7 +259,9 @@ def _difference(row: dict[Hashable, float], folder: str) -> str:
 
 
 MAKERS: dict[str, Callable[..., str]] = {
+    "table": table,
     "cells": cells,
+    "review_order": review_order,
     "measured": measured,
     "demonstration": demonstration,
     "study": study,
