@@ -59,7 +59,8 @@ def commands(program: str, pages: list[Path] = PAGES) -> Iterator[Command]:
                 place, shown = f"{page.relative_to(ROOT)}:{number}", line.replace("\\\n", " ")
                 number += line.count("\n")
                 known |= {name: value for part in shown.split("; ") for name, value in VARIABLE.findall(part)}
-                shown = re.sub(r'"?\$(\w+)"?', lambda found: known.get(found[1], found[0]), shown)
+                shown = re.sub(r'"\$(\w+)"', lambda found, known=known: known.get(found[1], found[0]), shown)
+                shown = re.sub(r"\$(\w+)", lambda found, known=known: known.get(found[1], found[0]).strip('"'), shown)
                 if program == BUNDLE:
                     shown = re.sub(r"^\.\.\. ", f"python -m {BUNDLE}", shown)
                 before, found, rest = shown.partition(program)
@@ -104,7 +105,7 @@ def test_a_command_that_is_none_is_found() -> None:
 
 
 def test_every_bundle_command_names_configs_knobs_and_methods_that_exist() -> None:
-    found = list(commands(BUNDLE))
+    found = [command for command in commands(BUNDLE) if command.value(CONFIG)]  # "..." stands for what was said above
     assert len(found) > 50
     for command in found:
         paths = configs_of(command)

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 
-
 from labelmine.bundle import bundle_root
 
 ROOT = bundle_root()
