@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -132,6 +133,18 @@ def test_what_is_said_stands_in_the_folder_s_log(tmp_path: Path, caplog: pytest.
     lines = (tmp_path / "run.log").read_text().splitlines()
     assert [line.split(" ", 2)[2] for line in lines] == ["INFO labelmine.data: first", "INFO labelmine.data: resumed"]
     assert ours.handlers == before
+
+
+def test_a_log_whose_folder_is_gone_stops_nobody(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", {}, "mine")
+    (handler,) = [
+        one
+        for one in logging.getLogger("labelmine").handlers
+        if isinstance(one, logging.FileHandler) and Path(one.baseFilename).parent == run.path
+    ]
+    handler.close()  # as logging does when it is configured anew; it opens its file again for the next record
+    shutil.rmtree(run.path)
+    logging.getLogger("labelmine").warning("said to nobody")
 
 
 def test_a_stage_within_a_stage_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -182,8 +183,17 @@ class RunFolder:
             )
 
 
+class _RunLog(logging.FileHandler):
+    """A log whose folder is gone, or whose share is away, stops nobody."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record if that can be done."""
+        with suppress(OSError):  # of opening the file again, which logging does for a handler that was closed
+            super().emit(record)
+
+
 def _begin_log(path: Path) -> logging.Handler:
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _RunLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     logging.getLogger("labelmine").addHandler(handler)
     return handler
