@@ -38,6 +38,7 @@ def made(template: str, *counts: int) -> list[str]:
         (made("BraTS_00{}_t1_{}", 12, 3), "BraTS_000_t1", 12, BY_NAME),
         (made("p{} ({})", 12, 3), "p0", 12, BY_NAME),
         (made("benign/p{}_z{}", 12, 3), "benign/p0", 12, BY_NAME),
+        ([f"bus_{n:04d}-{side}" for n in range(20) for side in ("l", "r")[: 1 + n % 2]], "bus_0000", 20, BY_NAME),
     ],
 )
 def test_cases_are_joined(names: list[str], group: str, count: int, said: str) -> None:
@@ -57,6 +58,7 @@ def test_cases_are_joined(names: list[str], group: str, count: int, said: str) -
         made("cju{}qk{}", 20, 5),
         [f"{kind}/{number}" for kind in ("benign", "malignant", "normal") for number in range(50)],
         made("case{}/image", 40),
+        [f"bus_{n:04d}-l" for n in range(40)],
         [*made("lot/x{}", 60), *made("p{}/y{}", 9, 2)],  # one folder holds more than a fifth
     ],
 )

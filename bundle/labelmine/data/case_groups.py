@@ -1,4 +1,4 @@
-"""Files of one patient, told by a folder of their own or by names that differ in their last number alone."""
+"""Files of one patient, told by a folder of their own or by names that differ in their last number or side alone."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from labelmine.data.findings import Findings
 
 #: With fewer cases a folder is rather a class, a clinic or a split than a patient.
 MIN_CASES = 10
-MIN_FILES = 2  # of a case, in the mean
+MIN_FILES = 1.25  # of a case, in the mean
 MAX_SHARE = 0.2  # of all files in one case
-#: ``patient01_slice_12``, ``case3-frame7``, ``TCGA_4941 (3)``: what comes before the last number has a number too.
-_NUMBERED = re.compile(r"(?P<case>.*\d.*?)[_\-. ]+(?:[a-z]{1,6}[_\- ]?)?\(?\d+\)?", re.IGNORECASE)
+#: ``patient01_slice_12``, ``case3-frame7``, ``TCGA_4941 (3)``, ``bus_0001-l``: before the last number, or the side of
+#: the body, stands what has a number too.
+_NUMBERED = re.compile(
+    r"(?P<case>.*\d.*?)[_\-. ]+(?:(?:[a-z]{1,6}[_\- ]?)?\(?\d+\)?|l|r|left|right|od|os)", re.IGNORECASE
+)
 
 BY_FOLDER = (
     "files of one folder were taken for one patient's, and stay in one split; a CSV with a column `group` says "
     "otherwise"
 )
 BY_NAME = (
-    "files whose names differ in their last number alone were taken for one patient's, and stay in one split; a CSV "
-    "with a column `group` says otherwise"
+    "files whose names differ in their last number, or side, alone were taken for one patient's, and stay in one "
+    "split; a CSV with a column `group` says otherwise"
 )
 EACH = (
     "each file counts as a patient's own, and may be in another split than its neighbours; where those of a folder, or "
@@ -35,7 +38,7 @@ def case_groups(names: Sequence[str], groups: Sequence[str], findings: Findings)
     """Return the groups of files, joined where folders or names show cases of several files.
 
     Groups that are too large cost a split little, a patient on both sides of it makes the exam worthless: so cases are
-    joined wherever there are at least ten, of two files or more in the mean, and none holds more than a fifth of all.
+    joined wherever there are at least ten, of 1.25 files or more in the mean, and none holds more than a fifth of all.
     Of folders in folders the outermost that say so count. Where there are fewer, a folder may as well be a class or a
     clinic: then each file stays alone, which is said.
 
@@ -73,7 +76,7 @@ def _folder(name: str, depth: int) -> str:
 
 
 def _case(name: str) -> str:
-    """Return a name without its last number; the name itself where no number is left."""
+    """Return a name without its last number, or side; the name itself where no number is left."""
     path = PurePosixPath(name)
     numbered = _NUMBERED.fullmatch(path.name)
     return str(path.with_name(numbered["case"])) if numbered else name
